@@ -1,0 +1,1 @@
+"""A submission and a box in, verdicts out."""

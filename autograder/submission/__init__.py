@@ -1,0 +1,1 @@
+"""Notebook bytes in, `Submission` out. Parsed, never executed."""
