@@ -1,0 +1,66 @@
+"""Where a running course keeps its state: environment in, `Home` (paths and the secret seed) out."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from autograder.errors import BootcampError
+
+_MIN_SEED_CHARS = 32
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of everything that is not source: ledger, nbgrader's course folder, caches, the course seed.
+
+    course_root holds assignments/, solutions/ and release/.
+    """
+
+    course_root: Path
+    path: Path
+    ledger_url: str
+    seed_text: str = ""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str], course_root: Path | None = None) -> Home:
+        """Read BOOTCAMP_COURSE, BOOTCAMP_HOME, BOOTCAMP_LEDGER and BOOTCAMP_SEED; only the outermost layer calls this."""
+        root = (course_root or Path(env.get("BOOTCAMP_COURSE", "."))).resolve()
+        path = Path(env.get("BOOTCAMP_HOME", root / "var")).resolve()
+        url = env.get("BOOTCAMP_LEDGER", f"sqlite:///{path / 'ledger.sqlite'}")
+        return cls(root, path, url, env.get("BOOTCAMP_SEED", ""))
+
+    @property
+    def nbgrader_root(self) -> Path:
+        """nbgrader's course folder: source/, release/, submitted/, autograded/, feedback/, gradebook.db."""
+        return self.path / "course"
+
+    @property
+    def seed_file(self) -> Path:
+        return self.path / "course_seed"
+
+    def seed(self) -> bytes:
+        """Return the secret that every draw of hidden inputs derives from.
+
+        It comes from BOOTCAMP_SEED, else from the file course_seed. Raises: BootcampError when there is none.
+        """
+        text = self.seed_text
+        if not text and self.seed_file.is_file():
+            text = self.seed_file.read_text("ascii").strip()
+        if len(text) < _MIN_SEED_CHARS:
+            raise BootcampError(
+                f"no course seed of at least {_MIN_SEED_CHARS} characters in BOOTCAMP_SEED or {self.seed_file}. Run: bootcamp init"
+            )
+        return text.encode()
+
+    def make(self) -> None:
+        """Create the folder and, unless there is one, a random course seed that only its owner can read."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.chmod(0o700)
+        if not self.seed_text and not self.seed_file.exists():
+            fd = os.open(self.seed_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(fd, "w") as f:
+                f.write(secrets.token_urlsafe(48) + "\n")
