@@ -128,7 +128,9 @@ class Course:
             if a.id == assignment_id:
                 return a
         ids = [a.id for a in self.assignments]
-        raise BootcampError(f'unknown assignment "{assignment_id}"{_near(assignment_id, ids)} The course has: {", ".join(ids) or "none"}.')
+        raise BootcampError(
+            f'unknown assignment "{assignment_id}"{_near(assignment_id, ids)} The course has: {", ".join(ids) or "none"}.'
+        )
 
 
 class _Strict(BaseModel):
@@ -192,24 +194,32 @@ def _check_graph(path: Path, found: tuple[Assignment, ...]) -> None:
     seen: dict[str, int] = {}
     for a in found:
         if a.id in seen:
-            raise CourseError(path, a.line, f'assignment "{a.id}" stands twice; the first is at line {seen[a.id]}. Ids must be unique.')
+            raise CourseError(
+                path, a.line, f'assignment "{a.id}" stands twice; the first is at line {seen[a.id]}. Ids must be unique.'
+            )
         for needed in a.requires:
             # Order in the file is teaching order, so requiring only earlier ones also keeps the graph acyclic.
             if needed not in seen:
-                raise CourseError(path, a.line, f'"{a.id}" requires "{needed}", which no earlier assignment has{_near(needed, list(seen))}')
+                raise CourseError(
+                    path, a.line, f'"{a.id}" requires "{needed}", which no earlier assignment has{_near(needed, list(seen))}'
+                )
         seen[a.id] = a.line
 
 
 def _explain(path: Path, text: str, error: ValidationError) -> CourseError:
-    first = error.errors()[0]
+    # A misspelt key is both unknown and missing: say the first, which names the slip.
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     loc = [str(x) for x in first["loc"]]
     key = next((x for x in reversed(loc) if not x.isdigit()), "")
     line = _line_of(text, first["loc"], key)
     where = ".".join(loc)
     if first["type"] == "extra_forbidden":
-        model = {"grading": _Grading, "assignment": _Assignment}.get(loc[0] if len(loc) > 1 else "", _CourseFile)
+        models: dict[str, type[_Strict]] = {"grading": _Grading, "assignment": _Assignment}
+        model = models.get(loc[0], _CourseFile) if len(loc) > 1 else _CourseFile
         known = list(model.model_fields)
         return CourseError(path, line, f'unknown key "{where}"{_near(key, known)} Expected one of: {", ".join(known)}.')
+    if first["type"] == "missing":
+        return CourseError(path, line, f'"{where}" is missing.')
     return CourseError(path, line, f"{where}: found {first.get('input')!r}. {first['msg']}.")
 
 

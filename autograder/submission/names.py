@@ -1,0 +1,123 @@
+"""Python source in, the names that its top level binds and loads out. Static: nothing is executed."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from dataclasses import dataclass
+
+from autograder.submission.notebook import plain_python
+
+_MAX_DEPTH = 200  # of nested brackets: deeper source only serves to exhaust the parser
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One top-level statement: its lines (1-based, inclusive), and the names that it binds, changes and loads."""
+
+    first_line: int
+    last_line: int
+    binds: frozenset[str]
+    loads: frozenset[str]
+    star: bool  # `from x import *`
+
+
+@dataclass(frozen=True)
+class Code:
+    """A cell's source and, where it parses, its statements; `error` says why it does not."""
+
+    source: str
+    statements: tuple[Statement, ...]
+    tree: ast.Module | None
+    error: str = ""
+
+    @property
+    def binds(self) -> frozenset[str]:
+        return frozenset().union(*(s.binds for s in self.statements))
+
+    @property
+    def loads(self) -> frozenset[str]:
+        return frozenset().union(*(s.loads for s in self.statements))
+
+    def definition(self, name: str) -> str | None:
+        """Return a text that is equal for two definitions of `name` exactly when their code is (comments aside)."""
+        if self.tree is None:
+            return None
+        found = [n for n, s in zip(self.tree.body, self.statements, strict=True) if name in s.binds]
+        return "\n".join(ast.dump(n) for n in found) or None
+
+
+def read_code(source: str) -> Code:
+    """Parse a cell as a notebook would read it: IPython's own syntax is made harmless where plain Python fails."""
+    try:
+        return _code(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as first:
+        plain = plain_python(source)
+        try:
+            return _code(plain)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return Code(source, (), None, f"{type(first).__name__}: {first}")
+
+
+def _code(source: str) -> Code:
+    if _depth(source) > _MAX_DEPTH:
+        raise ValueError("brackets nested too deeply")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a student's "\d" is not our warning
+        tree = ast.parse(source)
+    return Code(source, tuple(_statement(n) for n in tree.body), tree)
+
+
+def _depth(source: str) -> int:
+    depth = deepest = 0
+    for c in source:
+        if c in "([{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif c in ")]}":
+            depth -= 1
+    return deepest
+
+
+def _statement(node: ast.stmt) -> Statement:
+    decorators = getattr(node, "decorator_list", [])
+    first = min([node.lineno, *(d.lineno for d in decorators)])
+    loads = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    # `global x` in a function reads or writes the module's x.
+    loads |= {name for n in ast.walk(node) if isinstance(n, ast.Global) for name in n.names}
+    star = isinstance(node, ast.ImportFrom) and any(a.name == "*" for a in node.names)
+    return Statement(first, node.end_lineno or node.lineno, frozenset(_bound(node)), frozenset(loads), star)
+
+
+def _bound(node: ast.AST) -> set[str]:
+    """Names that a statement binds or changes in its own scope; functions' and classes' inner scopes are not entered."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {(a.asname or a.name).split(".")[0] for a in node.names if a.name != "*"}
+    if isinstance(node, ast.Name):
+        return {node.id} if isinstance(node.ctx, ast.Store | ast.Del) else set()
+    if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+        return _root(node)
+    if isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+        return set()
+    if isinstance(node, ast.ExceptHandler) and node.name:
+        return {node.name}.union(*(_bound(c) for c in ast.iter_child_nodes(node)))
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        # `table.append(x)` and `setattr(Model, ...)` change what they name; a plain call of a name does not.
+        return _changed_by(node.value)
+    return set().union(*(_bound(c) for c in ast.iter_child_nodes(node)))
+
+
+def _changed_by(call: ast.Call) -> set[str]:
+    if isinstance(call.func, ast.Attribute):
+        return _root(call.func)
+    if isinstance(call.func, ast.Name) and call.func.id == "setattr" and call.args:
+        return _root(call.args[0])
+    return set()
+
+
+def _root(node: ast.AST) -> set[str]:
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return {node.id} if isinstance(node, ast.Name) else set()
