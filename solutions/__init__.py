@@ -1,0 +1,1 @@
+"""Reference solutions, one ordinary module per assignment. Never released."""
