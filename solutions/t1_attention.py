@@ -108,8 +108,8 @@ class MultiHeadAttention(nn.Module):
         return self.out(einops.rearrange(mixed, "b h t d -> b t (h d)"))
 
 
-def sinusoidal(n: int, d: int, offset: int = 0) -> Tensor:
-    """Return the sinusoidal encodings of the n positions offset, offset + 1, ...
+def sinusoidal(n: int, d: int) -> Tensor:
+    """Return the sinusoidal encodings of the positions 0, 1, ..., n - 1.
 
     Sines and cosines are interleaved: entries 2i and 2i+1 of a row are the sine and the cosine of one angle, which is the
     position divided by 10000^(2i/d).
@@ -120,8 +120,7 @@ def sinusoidal(n: int, d: int, offset: int = 0) -> Tensor:
     """
     if d % 2:
         raise ValueError(f"d={d} is odd: sines and cosines come in pairs")
-    position = torch.arange(offset, offset + n)[:, None]
-    angle = position / 10000 ** (torch.arange(0, d, 2) / d)
+    angle = torch.arange(n)[:, None] / 10000 ** (torch.arange(0, d, 2) / d)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)
 
 
