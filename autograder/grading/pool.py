@@ -1,0 +1,162 @@
+"""Jobs in, results out, over worker processes: one session each. Only JSON and raw bytes cross; no worker is trusted.
+
+A worker that dies or hangs costs its job a second try in a new worker; after that the job is unscored, by our fault.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from autograder.course import load
+from autograder.errors import BootcampError, InfraError
+from autograder.grading.verdict import Graded
+from autograder.submission.notebook import MAX_BYTES
+
+_TRIES = 2
+_JOB_WALL_S = 900.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to grade. `key` is what the controller knows the job by; `student` keys the draw of inputs."""
+
+    key: int
+    assignment: str
+    student: str
+    raw: bytes
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One job's end: either `graded`, or `fault`, which says what of ours went wrong. `lost` means: without an answer."""
+
+    key: int
+    graded: Graded | None
+    fault: str = ""
+    wall_s: float = 0.0
+    lost: bool = False
+
+
+class _Worker:
+    """The controller's end of one worker process."""
+
+    def __init__(self, course_root: Path, seed: bytes, admitted_dir: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        args = (theirs, str(course_root), str(admitted_dir))
+        self.process = context.Process(target=_serve, args=args, daemon=False, name="bootcamp-grader")
+        self.process.start()
+        theirs.close()
+        self.pipe.send_bytes(seed)  # over the pipe: an argument or a variable could be read by other processes
+        self.job: Job | None = None
+        self.started = 0.0
+
+    def take(self, job: Job) -> None:
+        self.job, self.started = job, time.monotonic()
+        header = {"assignment": job.assignment, "student": job.student}
+        self.pipe.send_bytes(json.dumps(header).encode())
+        self.pipe.send_bytes(job.raw)
+
+    def stop(self) -> None:
+        self.pipe.close()  # end of input: the worker closes its slot and leaves
+        self.process.join(5.0)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+def grade_all(jobs: Sequence[Job], course_root: Path, seed: bytes, admitted_dir: Path, n_workers: int) -> Iterator[Finished]:
+    """Yield each job's end as it comes, in no order. Raises: InfraError when no box can start at all."""
+    todo = deque(jobs)
+    tries: Counter[int] = Counter()
+    workers = [_Worker(course_root, seed, admitted_dir) for _ in range(min(n_workers, len(jobs)))]
+    try:
+        for worker in workers:
+            _feed(worker, todo, tries)
+        while any(w.job for w in workers):
+            for i, worker in enumerate(workers):
+                end = _end_of(worker)
+                if end is None or worker.job is None:
+                    continue
+                job, worker.job = worker.job, None
+                if end.lost and tries[job.key] < _TRIES:
+                    todo.appendleft(job)
+                else:
+                    yield end
+                if end.lost:
+                    worker.process.kill()
+                    worker.stop()
+                    workers[i] = _Worker(course_root, seed, admitted_dir)
+                _feed(workers[i], todo, tries)
+            wait([w.pipe for w in workers if w.job], timeout=1.0)
+    finally:
+        for worker in workers:
+            if worker.job:
+                worker.process.kill()
+            worker.stop()
+
+
+def _feed(worker: _Worker, todo: deque[Job], tries: Counter[int]) -> None:
+    if todo:
+        job = todo.popleft()
+        tries[job.key] += 1
+        worker.take(job)
+
+
+def _end_of(worker: _Worker) -> Finished | None:
+    """Return how the worker's job ended, or None while it runs. Raises: InfraError when its box cannot start."""
+    job = worker.job
+    if job is None:
+        return None
+    wall_s = time.monotonic() - worker.started
+    if not worker.pipe.poll():
+        hung = wall_s > _JOB_WALL_S
+        return Finished(job.key, None, f"the grader gave no answer in {_JOB_WALL_S:.0f} s", wall_s, True) if hung else None
+    try:
+        reply = json.loads(worker.pipe.recv_bytes())
+    except (EOFError, OSError, ValueError):
+        return Finished(job.key, None, "the grader's process ended", wall_s, True)
+    if "refused" in reply:
+        raise InfraError(str(reply["refused"]))
+    if "fault" in reply:
+        return Finished(job.key, None, str(reply["fault"]), wall_s)
+    return Finished(job.key, Graded.from_json(reply["graded"]), "", wall_s)
+
+
+def _serve(pipe: Connection, course_root: str, admitted_dir: str) -> None:
+    """A worker's life: start a session, then grade what comes until the pipe closes."""
+    import signal
+
+    from autograder.grading.session import Session
+
+    # Ctrl-C is the controller's to handle: it closes the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        seed = pipe.recv_bytes(4096)
+        with Session(load(Path(course_root)), seed, Path(admitted_dir)) as session:
+            while True:
+                header = json.loads(pipe.recv_bytes(65536))
+                raw = pipe.recv_bytes(MAX_BYTES + (1 << 20))
+                _answer(pipe, lambda h=header, r=raw: session.grade(r, h["assignment"], h["student"]))
+    except (EOFError, OSError):
+        return
+    except BootcampError as e:
+        _reply(pipe, {"refused": str(e)})
+
+
+def _answer(pipe: Connection, grade: Callable[[], Graded]) -> None:
+    try:
+        _reply(pipe, {"graded": grade().as_json()})
+    except BootcampError as e:  # a broken assignment must not stop the batch
+        _reply(pipe, {"fault": str(e)})
+
+
+def _reply(pipe: Connection, data: dict[str, object]) -> None:
+    pipe.send_bytes(json.dumps(data).encode())
