@@ -1,0 +1,47 @@
+"""`bootcamp check`: an assignment in, the gate's table out; exit status 1 when it must not be released."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+
+import click
+
+from autograder import course as courses
+from autograder.home import Home
+
+
+@click.command("check")
+@click.argument("assignments", nargs=-1)
+@click.option("--seeds", default=20, show_default=True, help="Draws per reference, mutant and alternative.")
+@click.option("--seed", default="", help="Repeat an earlier run's draws (it printed this).")
+@click.option("--only", multiple=True, help="An exercise, by id or name; may be repeated.")
+@click.option("--workers", default=os.cpu_count() or 1, show_default="cores", help="Processes.")
+@click.pass_obj
+def command(home: Home, assignments: tuple[str, ...], seeds: int, seed: str, only: tuple[str, ...], workers: int) -> None:
+    """Put the hidden checks of ASSIGNMENTS (default: all) through the gate."""
+    from rich.console import Console
+
+    from autograder.commands import gate_table
+    from autograder.grading.gate import run_gate
+
+    course = courses.load(home.course_root)
+    seed = seed or secrets.token_hex(8)
+    console = Console()
+    n_faults = 0
+    for assignment_id in assignments or [a.id for a in course]:
+        course.assignment(assignment_id)
+        console.print(f"{assignment_id}: {seeds} seeds, repeat with --seed {seed}")
+        reports = []
+        with console.status("running the gate …"):
+            for found in run_gate(home.course_root, assignment_id, seed.encode(), seeds, workers, only):
+                reports.append(found)
+        order = [e.id for e in course.assignment(assignment_id).manifest().exercises]
+        reports.sort(key=lambda r: order.index(r.exercise))
+        console.print(gate_table.table(reports))
+        for fault in gate_table.faults(reports):
+            console.print(fault, style="bold red", markup=False, highlight=False)
+            n_faults += 1
+        console.print("Fit for release." if not n_faults else f"{n_faults} faults: not released.", style="bold")
+    sys.exit(1 if n_faults else 0)

@@ -1,0 +1,33 @@
+"""`bootcamp doctor`: this machine in, a table of what its box holds out."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from autograder import course as courses
+from autograder.home import Home
+
+
+@click.command("doctor")
+@click.pass_obj
+def command(home: Home) -> None:
+    """Start a box, attack it, and show what it refused: the tier, and what to change to reach a higher one."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from autograder.sandbox.box import Slot
+    from autograder.sandbox.tiers import meets
+
+    required = courses.load(home.course_root).require_tier
+    with Slot.start() as slot:
+        tier, probes = slot.tier, slot.probes
+    enough = meets(tier, required)
+    console = Console()
+    console.print(f"Tier {tier}; the course requires {required}: {'graded' if enough else 'NOT graded'}", style="bold")
+    table = Table("probe", "held", "what to change")
+    for p in probes:
+        table.add_row(p.name, "yes" if p.held else "NO", "" if p.held else p.advice)
+    console.print(table)
+    sys.exit(0 if enough else 3)
