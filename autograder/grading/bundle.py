@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from autograder.course import Assignment, Manifest
 from autograder.errors import CourseError
@@ -19,6 +20,7 @@ from autograder.grading.checks import Check, Variant
 from autograder.submission.definitions import definitions
 from autograder.submission.model import Cell
 
+T = TypeVar("T")
 _ENGINE_ROOMS = ("submission", "sandbox", "grading")
 
 
@@ -100,7 +102,7 @@ def _reference(assignment: Assignment, manifest: Manifest) -> dict[str, str]:
 
 def _by_exercise(assignment: Assignment, manifest: Manifest) -> dict[str, tuple[Check, ...]]:
     checks: dict[str, list[Check]] = {e.id: [] for e in manifest.exercises}
-    for path, item in _registered(assignment, "hidden", "__checks__"):
+    for path, item in _registered(assignment, "hidden", "__checks__", Check):
         line = item.run.__code__.co_firstlineno
         if item.exercise not in checks:
             known = ", ".join(checks)
@@ -118,20 +120,21 @@ def _by_exercise(assignment: Assignment, manifest: Manifest) -> dict[str, tuple[
 
 def _variants(assignment: Assignment, manifest: Manifest) -> Iterator[Variant]:
     known = {e.id for e in manifest.exercises}
-    for path, item in _registered(assignment, "mutants", "__variants__"):
+    for path, item in _registered(assignment, "mutants", "__variants__", Variant):
         if item.exercise not in known:
             raise CourseError(path, item.line, f'"{item.label}" names the unknown exercise "{item.exercise}".')
         yield item
 
 
-def _registered(assignment: Assignment, stem: str, key: str) -> Iterator[tuple[Path, Check | Variant]]:
+def _registered(assignment: Assignment, stem: str, key: str, kind: type[T]) -> Iterator[tuple[Path, T]]:
     """Execute hidden*.py or mutants*.py and yield what their decorators registered, in file and line order."""
     paths = sorted(assignment.folder.glob(f"{stem}*.py"))
     if not paths:
         raise CourseError(assignment.folder / f"{stem}.py", None, "not found.")
     for path in paths:
         for item in vars(_module(assignment, path)).get(key, []):
-            yield path, item
+            if isinstance(item, kind):
+                yield path, item
 
 
 def _module(assignment: Assignment, path: Path) -> ModuleType:
@@ -153,7 +156,7 @@ def _module(assignment: Assignment, path: Path) -> ModuleType:
 def _build(assignment: Assignment) -> str:
     """Hash what a verdict depends on besides the answer and the drawn inputs."""
     package = Path(__file__).parents[1]
-    paths = [p for room in _ENGINE_ROOMS for p in sorted((package / room).glob("*.py"))]
+    paths = [p for room in _ENGINE_ROOMS for p in sorted((package / room).rglob("*.py"))]
     paths += [*sorted(assignment.folder.glob("hidden*.py")), assignment.solution, assignment.release / "assignment.json"]
     digest = hashlib.sha256(f"{platform.python_version()} {version('torch')} {version('numpy')}".encode())
     for path in paths:

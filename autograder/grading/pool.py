@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -132,9 +134,7 @@ def _end_of(worker: _Worker) -> Finished | None:
 
 def _serve(pipe: Connection, course_root: str, admitted_dir: str) -> None:
     """A worker's life: start a session, then grade what comes until the pipe closes."""
-    import signal
-
-    from autograder.grading.session import Session
+    from autograder.grading.session import Session  # brings torch, which the controller does without
 
     # Ctrl-C is the controller's to handle: it closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -144,7 +144,7 @@ def _serve(pipe: Connection, course_root: str, admitted_dir: str) -> None:
             while True:
                 header = json.loads(pipe.recv_bytes(65536))
                 raw = pipe.recv_bytes(MAX_BYTES + (1 << 20))
-                _answer(pipe, lambda h=header, r=raw: session.grade(r, h["assignment"], h["student"]))
+                _answer(pipe, partial(session.grade, raw, header["assignment"], header["student"]))
     except (EOFError, OSError):
         return
     except BootcampError as e:

@@ -1,0 +1,52 @@
+# make demo, make test, and what they need. `make help` lists them.
+PYTHON ?= python3
+# The CPU build. On a machine whose package index offers only CUDA builds, name PyTorch's CPU index:
+#   make demo TORCH_PIP="--index-url <PyTorch's CPU wheel index>"
+TORCH ?= torch==2.13.0
+TORCH_PIP ?=
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help demo test test-all lint build check serve clean
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, found " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Install the venv module first: sudo apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check $(TORCH_PIP) "$(TORCH)"
+	$(BIN)/pip install -q --disable-pip-version-check -e ".[dev]"
+	@touch $@
+
+.PHONY: system
+system: # the one package that pip cannot bring
+	@command -v bwrap >/dev/null || if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq bubblewrap; \
+	else echo "The box needs bubblewrap, once: sudo apt-get install bubblewrap"; exit 1; fi
+
+demo: $(READY) system ## build, grade a made-up cohort, leave JupyterHub open on 127.0.0.1
+	@$(BIN)/bootcamp demo
+
+serve: $(READY) system ## JupyterHub over the results there are
+	@$(BIN)/bootcamp serve
+
+build: $(READY) ## lessons and solutions -> release/
+	@$(BIN)/bootcamp build
+
+check: $(READY) ## the gate for every assignment, 20 seeds
+	@$(BIN)/bootcamp check
+
+lint: $(READY) ## ruff and mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+test: $(READY) system lint ## everything that a change is judged by
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist loadfile
+
+test-all: $(READY) system lint check ## the same, with nothing sampled
+	@OMP_NUM_THREADS=1 BOOTCAMP_TEST_ALL=1 $(BIN)/pytest -q -n $(JOBS) --dist loadfile
+
+clean: ## remove the environment and the demo's state
+	rm -rf .venv var
