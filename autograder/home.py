@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from autograder.errors import BootcampError
@@ -23,7 +23,7 @@ class Home:
     course_root: Path
     path: Path
     ledger_url: str
-    seed_text: str = ""
+    seed_text: str = field(default="", repr=False)  # secret: kept out of logs and error messages
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], course_root: Path | None = None) -> Home:
