@@ -1,0 +1,1 @@
+"""A lesson and its solution in, nbgrader notebooks and release/ out."""
