@@ -1,0 +1,57 @@
+"""The environment that JupyterHub gives a service in; a running service out. The only reader of it in this room."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from urllib.parse import urlparse
+
+from jupyterhub.services.auth import HubOAuth
+from tornado import httpserver, ioloop
+
+from autograder import course
+from autograder.errors import BootcampError
+from autograder.home import Home
+from autograder.records import Ledger
+from autograder.service.app import make_app
+from autograder.service.catalog import Catalog
+from autograder.service.desk import Desk
+
+# No route takes a body yet, so none is read.
+_MAX_BODY_BYTES = 64 * 1024
+
+
+def main() -> int:
+    """Serve until the Hub ends us; return 2 when we cannot start."""
+    logging.basicConfig(format="[%(asctime)s bootcamp %(levelname)s] %(message)s", level=logging.INFO)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    missing = [
+        name for name in ("JUPYTERHUB_SERVICE_URL", "JUPYTERHUB_SERVICE_PREFIX", "JUPYTERHUB_API_TOKEN") if not os.environ.get(name)
+    ]
+    if missing:
+        print(f"{', '.join(missing)} not set: JupyterHub starts this service. Run: bootcamp serve", file=sys.stderr)
+        return 2
+    try:
+        home = Home.from_env(os.environ)
+        ledger = Ledger.open(home.ledger_url)
+        desk = Desk(Catalog(course.load(home.course_root)), ledger, lambda: datetime.now(UTC))
+    except BootcampError as e:
+        print(e, file=sys.stderr)
+        return 2
+    prefix = os.environ["JUPYTERHUB_SERVICE_PREFIX"]
+    hub_prefix = os.environ.get("JUPYTERHUB_BASE_URL", "/") + "hub/"
+    application = make_app(desk, HubOAuth(base_url=prefix), prefix, hub_prefix)
+    address = urlparse(os.environ["JUPYTERHUB_SERVICE_URL"])
+    server = httpserver.HTTPServer(application, xheaders=True, max_body_size=_MAX_BODY_BYTES)
+    server.listen(address.port or 80, address.hostname or "127.0.0.1")
+    # The Hub ends its services with SIGINT.
+    with suppress(KeyboardInterrupt), ledger:
+        ioloop.IOLoop.current().start()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

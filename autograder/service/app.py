@@ -1,0 +1,62 @@
+"""A desk, a Hub to ask and a prefix in; a Tornado application out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from importlib import resources
+from types import MappingProxyType
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from jupyterhub.services.auth import HubOAuth
+from tornado import web
+
+from autograder.service.desk import Desk
+from autograder.service.handlers import Asset
+from autograder.service.pages import ExerciseRow, help_of
+from autograder.service.routes import ROUTES
+from autograder.service.shell import NotFound
+from autograder.service.wording import plain
+
+# A right that an organizer takes away must be gone within this time; the mixin's own default is 300 s.
+CACHE_MAX_AGE_S = 30
+_KINDS: Mapping[str, str] = MappingProxyType({".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"})
+
+
+def make_app(desk: Desk, hub_auth: HubOAuth, prefix: str, hub_prefix: str) -> web.Application:
+    """Return the application, answering below `prefix`. Both prefixes begin and end with a slash."""
+    hub_auth.cache_max_age = CACHE_MAX_AGE_S
+    return web.Application(
+        [(prefix + route.path, route.handler, {"needs": route.needs}) for route in ROUTES],
+        default_handler_class=NotFound,
+        desk=desk,
+        hub_auth=hub_auth,
+        prefix=prefix,
+        hub_prefix=hub_prefix,
+        templates=templates(),
+        assets=assets(),
+        # Sessions end with the process; the Hub signs a person in again without asking.
+        cookie_secret=os.urandom(32),
+    )
+
+
+def templates() -> Environment:
+    """Return the templates: everything that they place is escaped, and a name that they do not know is an error."""
+    environment = Environment(
+        loader=PackageLoader("autograder.service"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=plain,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(row_help=partial(help_of, ExerciseRow))
+    return environment
+
+
+def assets() -> dict[str, Asset]:
+    """Read the files that pages refer to."""
+    folder = resources.files("autograder.service") / "static"
+    found = [f for f in folder.iterdir() if f.is_file() and f.name[f.name.rfind(".") :] in _KINDS]
+    return {f.name: Asset(f.read_bytes(), _KINDS[f.name[f.name.rfind(".") :]]) for f in found}

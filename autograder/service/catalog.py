@@ -1,0 +1,49 @@
+"""The course in, titles and points of assignments and exercises out, re-read when a release is rebuilt."""
+
+from __future__ import annotations
+
+from autograder.course import MANIFEST, Assignment, Course, Exercise, Manifest
+from autograder.errors import BootcampError
+
+
+class Catalog:
+    """What the pages call things. A missing or damaged release is no reason to hide results: ids then stand for titles."""
+
+    def __init__(self, course: Course) -> None:
+        self._course = course
+        self._read: dict[str, tuple[int, Manifest]] = {}
+
+    @property
+    def title(self) -> str:
+        return self._course.title
+
+    @property
+    def assignments(self) -> tuple[Assignment, ...]:
+        return self._course.assignments
+
+    def assignment(self, assignment_id: str) -> Assignment | None:
+        """Return the assignment, or None when the course no longer has it."""
+        return next((a for a in self._course if a.id == assignment_id), None)
+
+    def name(self, assignment_id: str) -> str:
+        """Return the assignment's title, or its id when the course no longer has it."""
+        assignment = self.assignment(assignment_id)
+        return assignment.title if assignment else assignment_id
+
+    def manifest(self, assignment_id: str) -> Manifest | None:
+        """Return what is released under this id, or None when nothing readable is."""
+        assignment = self.assignment(assignment_id)
+        if assignment is None:
+            return None
+        try:
+            changed = (assignment.release / MANIFEST).stat().st_mtime_ns
+            known = self._read.get(assignment_id)
+            if known is None or known[0] != changed:
+                known = self._read[assignment_id] = (changed, assignment.manifest())
+            return known[1]
+        except (OSError, BootcampError):
+            return None
+
+    def exercises(self, assignment_id: str) -> dict[str, Exercise]:
+        manifest = self.manifest(assignment_id)
+        return {e.id: e for e in manifest.exercises} if manifest else {}

@@ -1,0 +1,85 @@
+"""A permitted request in, its page out: read the parameters, ask the desk, place the template."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tornado import web
+
+from autograder.service.desk import Desk
+from autograder.service.roles import READ_ALL
+from autograder.service.shell import Guarded, Viewer
+
+_ASSET_MAX_AGE_S = 3600
+
+
+class Page(Guarded):
+    """A page for a person whom `prepare` let in."""
+
+    @property
+    def desk(self) -> Desk:
+        desk: Desk = self.settings["desk"]
+        return desk
+
+    @property
+    def who(self) -> Viewer:
+        if self.viewer is None:  # a route that forgot to ask who it is must show nothing
+            raise web.HTTPError(403)
+        return self.viewer
+
+
+class Start(Page):
+    """The service's own address: staff land at the cohort, everybody else at their own work."""
+
+    def get(self) -> None:
+        self.redirect(self.settings["prefix"] + ("cohort" if self.who.may(READ_ALL) else "me"))
+
+
+class OwnWork(Page):
+    """A person's own results, whoever they are."""
+
+    async def get(self) -> None:
+        page = await asyncio.to_thread(self.desk.own_work, self.who.name)
+        self.place("me.html", page=page, here="me")
+
+
+class OwnAttempt(Page):
+    """One own attempt; somebody else's does not exist here."""
+
+    async def get(self, attempt_id: str) -> None:
+        page = await asyncio.to_thread(self.desk.own_attempt, self.who.name, attempt_id)
+        if page is None:
+            raise web.HTTPError(404)
+        self.place("attempt.html", page=page, own=True, back=self.settings["prefix"] + "me", back_text="My work", here="me")
+
+
+class Health(Guarded):
+    """Whether the service can read its ledger; says nothing else, because everybody may ask."""
+
+    async def get(self) -> None:
+        desk: Desk = self.settings["desk"]
+        await asyncio.to_thread(desk.ledger.last_event)
+        self.set_header("Content-Type", "application/json")
+        self.finish('{"status": "ok"}')
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file that pages refer to, read once at start."""
+
+    content: bytes
+    kind: str
+
+
+class AssetFile(Guarded):
+    """The style sheet and the icon: nobody's data, so nobody is asked who they are."""
+
+    def get(self, name: str) -> None:
+        assets: Mapping[str, Asset] = self.settings["assets"]
+        if (asset := assets.get(name)) is None:
+            raise web.HTTPError(404)
+        self.set_header("Content-Type", asset.kind)
+        self.set_header("Cache-Control", f"public, max-age={_ASSET_MAX_AGE_S}")
+        self.finish(asset.content)

@@ -1,0 +1,40 @@
+"""Who may do what: a role's name in, its Hub group and its scopes out. Plain data, read by the Hub's configuration.
+
+The Hub decides: group -> role -> scopes. The service asks for scopes on every request and never compares names of
+groups, so that a course can cut its roles differently by editing the Hub's configuration alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+SERVICE = "bootcamp"
+
+ENTER = f"access:services!service={SERVICE}"
+READ_ALL = "custom:bootcamp:read-all"
+GRADE = "custom:bootcamp:grade"
+FLAGS = "custom:bootcamp:flags"
+
+CUSTOM_SCOPES: Mapping[str, str] = MappingProxyType(
+    {
+        READ_ALL: "Read the results of everybody in the bootcamp",
+        GRADE: "Regrade, extend and correct results in the bootcamp",
+        FLAGS: "See a person's profile and decide on invitations",
+    }
+)
+
+# Students and mentors hold no scope of their own yet: everybody who may enter sees their own results.
+ROLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "student": (),
+        "instructor": (READ_ALL, GRADE),
+        "organizer": (READ_ALL, FLAGS),
+        "mentor": (),
+    }
+)
+
+
+def group(role: str) -> str:
+    """Return the Hub group whose members play the role."""
+    return f"{SERVICE}-{role}s"

@@ -1,0 +1,167 @@
+"""A request in, headers, errors and identity around every page out: nothing here knows what a page shows.
+
+The order is fixed: method, then who it is, then what they may, and only then the page looks at parameters. All of it
+stands in `prepare`, which Tornado runs before the handler's own method.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment
+from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated
+from tornado import web
+
+from autograder.service.roles import READ_ALL
+
+PUBLIC = "public"  # needed by nobody: a health check, a style sheet, the way back from the login
+ENTER = ""  # needed: to be allowed into the service at all, which the Hub's own access scope says
+
+_HEADERS: Mapping[str, str] = {
+    # No script at all, no style but our file, no frame of a stranger: what a student writes can only ever be text.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # Results of one person must not lie in a cache that the next one reads.
+    "Cache-Control": "no-store",
+}
+
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
+_EXPLANATIONS: Mapping[int, str] = {
+    400: "The address holds something that we cannot read.",
+    403: "Your account may not see this page. If it should, ask an organizer to change your role.",
+    404: "There is no such page, or it is not yours to see.",
+    405: "This page can only be read.",
+    500: "That is our fault. Nothing of yours is lost, and no result changes because of it.",
+    503: "That is our fault: the records cannot be read just now. No result changes because of it.",
+}
+
+
+@dataclass(frozen=True)
+class Link:
+    """An entry of the navigation, shown to whoever holds the scope."""
+
+    path: str
+    text: str
+    scope: str
+
+
+NAVIGATION = (Link("cohort", "Cohort", READ_ALL), Link("me", "My work", ENTER))
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Who looks: the Hub's name and the scopes that the Hub granted, at most 30 s old."""
+
+    name: str
+    scopes: frozenset[str]
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes
+
+
+class Shell(web.RequestHandler):
+    """Security headers and error pages, for every answer that we give."""
+
+    viewer: Viewer | None = None
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+        for name, value in _HEADERS.items():
+            self.set_header(name, value)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Show what happened in plain words; what exactly broke goes to the log under the number that is shown."""
+        incident = ""
+        if status_code >= 500:
+            incident = secrets.token_hex(4)
+            _log.error("incident %s: %s %s", incident, self.request.method, self.request.path)
+        reason = http.client.responses.get(status_code, "Error")
+        text = _EXPLANATIONS.get(status_code, _EXPLANATIONS[500 if status_code >= 500 else 400])
+        self.place("error.html", status=status_code, reason=reason, text=text, incident=incident)
+
+    def place(self, template: str, **values: Any) -> None:
+        """Fill a template and end the request."""
+        environment: Environment = self.settings["templates"]
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        viewer = self.viewer
+        links = [link for link in NAVIGATION if viewer and (link.scope == ENTER or viewer.may(link.scope))]
+        around = {
+            "prefix": self.settings["prefix"],
+            "hub": self.settings["hub_prefix"],
+            "course": self.settings["desk"].catalog.title,
+            "viewer": viewer,
+            "links": links,
+            "here": "",
+        }
+        self.finish(environment.get_template(template).render({**around, **values}))
+
+
+class NotFound(Shell):
+    """Every address that the routing table does not hold, by any method."""
+
+    def prepare(self) -> None:
+        raise web.HTTPError(404)
+
+
+class Guarded(HubOAuthenticated, Shell):
+    """A handler behind the routing table: `needs` maps each method that it answers to the scope that it takes."""
+
+    needs: Mapping[str, str]
+
+    def initialize(self, needs: Mapping[str, str]) -> None:
+        self.needs = needs
+
+    @property
+    def hub_auth(self) -> HubOAuth:
+        auth: HubOAuth = self.settings["hub_auth"]
+        return auth
+
+    async def prepare(self) -> None:
+        needed = self.needs.get(self.request.method or "")
+        if needed is None:
+            self.set_header("Allow", ", ".join(self.needs))
+            raise web.HTTPError(405)
+        if needed == PUBLIC:
+            return
+        # The Hub's mixin accepts a cookie for a writing method only together with the page's own XSRF token, so a form
+        # on a stranger's page is nobody here.
+        model = await self.hub_auth.get_user(self, sync=False)
+        if model is None:
+            if self.request.method not in _SAFE_METHODS:
+                raise web.HTTPError(403)
+            self.redirect(self.get_login_url())
+            return
+        scopes = frozenset(model.get("scopes", ()))
+        if model.get("kind") != "user" or not self.hub_auth.check_scopes(self.hub_scopes, model):
+            raise web.HTTPError(403)
+        self.viewer = Viewer(model["name"], scopes)
+        if needed != ENTER and not self.viewer.may(needed):
+            raise web.HTTPError(403)
+
+
+class Callback(HubOAuthCallbackHandler, Shell):
+    """Where the Hub sends a browser back after the login."""
+
+    @property
+    def hub_auth(self) -> HubOAuth:
+        auth: HubOAuth = self.settings["hub_auth"]
+        return auth
+
+    def initialize(self, needs: Mapping[str, str]) -> None:
+        self.needs = needs
+
+    def prepare(self) -> None:
+        if self.request.method not in self.needs:
+            self.set_header("Allow", ", ".join(self.needs))
+            raise web.HTTPError(405)

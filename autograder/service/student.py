@@ -1,0 +1,126 @@
+"""One student's results from the ledger in, the student's page models out. Nothing of anybody else passes through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from autograder.course import Assignment, Exercise
+from autograder.grading.verdict import Status, Verdict
+from autograder.records.model import AssignmentResult, AttemptResult, Tries
+from autograder.service import wording
+from autograder.service.catalog import Catalog
+from autograder.service.pages import AssignmentCard, AttemptLink, AttemptView, ExerciseRow
+from autograder.service.wording import Mark, Moment
+
+
+def cards(catalog: Catalog, results: Sequence[AssignmentResult]) -> tuple[AssignmentCard, ...]:
+    """Return one card per assignment of the course, then one per assignment that the course no longer has."""
+    by_id = {r.assignment: r for r in results}
+    known = [a.id for a in catalog.assignments]
+    last = max(results, key=lambda r: r.latest.attempt.received_at).assignment if results else ""
+    return tuple(card(catalog, i, by_id.get(i), is_open=i == last) for i in [*known, *sorted(by_id.keys() - set(known))])
+
+
+def card(catalog: Catalog, assignment_id: str, result: AssignmentResult | None, *, is_open: bool) -> AssignmentCard:
+    """Return the card of one assignment, whether or not anything was handed in."""
+    assignment, manifest = catalog.assignment(assignment_id), catalog.manifest(assignment_id)
+    newest = attempt_view(catalog, result, result.latest) if result else None
+    return AssignmentCard(
+        id=assignment_id,
+        title=catalog.name(assignment_id),
+        place=_place(assignment),
+        due=Moment.of(assignment.due) if assignment and assignment.due else None,
+        mark=newest.mark if newest else wording.NOT_HANDED_IN,
+        max_points=newest.max_points if newest else wording.number(manifest.max_points if manifest else None),
+        newest=newest,
+        is_open=is_open,
+        earlier=tuple(_link(a) for a in reversed(result.attempts[:-1])) if result else (),
+    )
+
+
+def attempt_view(catalog: Catalog, result: AssignmentResult, attempt: AttemptResult) -> AttemptView:
+    """Return one attempt with a line per exercise."""
+    exercises = catalog.exercises(result.assignment)
+    tries = {t.exercise: t for t in result.tries}
+    n_points = sum(v.max_points for v in attempt.verdicts if v.status is Status.INFRA)
+    n_passed = sum(v.status is Status.PASS for v in attempt.verdicts)
+    unscored = ""
+    if attempt.n_infra:
+        what = wording.counted(attempt.n_infra, "exercise")
+        unscored = f"{what} worth {wording.number(n_points)} points could not be graded, by our fault, and will be graded again."
+    return AttemptView(
+        id=attempt.attempt.id,
+        number=attempt.number,
+        received=Moment.of(attempt.attempt.received_at),
+        graded=Moment.of(attempt.graded_at) if attempt.graded_at else None,
+        mark=attempt_mark(attempt),
+        points=wording.number(attempt.points) if attempt.verdicts else wording.NOTHING,
+        max_points=wording.number(_max_points(attempt, exercises)),
+        share=_share(attempt.points, attempt.max_points),
+        tally=f"{n_passed} of {wording.counted(len(attempt.verdicts), 'exercise')} passed",
+        unscored=unscored,
+        rows=tuple(_row(v, exercises.get(v.exercise), tries.get(v.exercise)) for v in attempt.verdicts),
+        notes=attempt.notes,
+        error=attempt.error,
+    )
+
+
+def attempt_mark(attempt: AttemptResult) -> Mark:
+    """Return where an attempt stands; our own fault outweighs every other word but "unreadable"."""
+    if not attempt.is_graded:
+        return wording.WAITING
+    if attempt.error:
+        return wording.UNREADABLE
+    if attempt.n_infra:
+        return wording.UNSCORED
+    passed = bool(attempt.verdicts) and all(v.status is Status.PASS for v in attempt.verdicts)
+    return wording.ALL_PASSED if passed else wording.GRADED
+
+
+def _place(assignment: Assignment | None) -> str:
+    return f"Week {assignment.week} · {assignment.track}" if assignment else "No longer in the course"
+
+
+def _link(attempt: AttemptResult) -> AttemptLink:
+    return AttemptLink(
+        id=attempt.attempt.id,
+        number=attempt.number,
+        received=Moment.of(attempt.attempt.received_at),
+        mark=attempt_mark(attempt),
+        points=wording.number(attempt.points) if attempt.verdicts else wording.NOTHING,
+        max_points=wording.number(attempt.max_points) if attempt.verdicts else wording.NOTHING,
+    )
+
+
+def _row(verdict: Verdict, exercise: Exercise | None, tries: Tries | None) -> ExerciseRow:
+    hints = [c.hint for c in verdict.checks if c.hint and c.status is not Status.PASS and c.hint != verdict.hint]
+    n_passed = sum(c.status is Status.PASS for c in verdict.checks)
+    return ExerciseRow(
+        title=exercise.title if exercise else verdict.exercise,
+        id=verdict.exercise,
+        mark=_verdict_mark(verdict),
+        points=wording.number(verdict.points),
+        max_points=wording.number(verdict.max_points),
+        share=_share(verdict.points or 0.0, verdict.max_points),
+        tries=str(tries.n_tries) if tries else "0",
+        hint=verdict.hint,
+        more_hints=tuple(dict.fromkeys(hints)),
+        checks=f"{n_passed} of {len(verdict.checks)}" if verdict.checks else wording.NOTHING,
+        notes=() if verdict.status is Status.INFRA else verdict.notes,  # why we failed is for us, not for the student
+    )
+
+
+def _verdict_mark(verdict: Verdict) -> Mark:
+    if verdict.points and verdict.status not in (Status.PASS, Status.INFRA):
+        return wording.PARTLY
+    return wording.VERDICTS[verdict.status]
+
+
+def _max_points(attempt: AttemptResult, exercises: Mapping[str, Exercise]) -> float | None:
+    if attempt.verdicts:
+        return attempt.max_points
+    return sum(e.points for e in exercises.values()) if exercises else None
+
+
+def _share(points: float, max_points: float) -> int:
+    return max(0, min(100, round(100 * points / max_points))) if max_points else 0

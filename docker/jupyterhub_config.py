@@ -1,0 +1,112 @@
+"""The Hub's settings.json in (BOOTCAMP_HUB names it), JupyterHub's configuration out: one machine, one Unix user.
+
+For demonstrations and tests on 127.0.0.1 only: one Unix user plays everybody, so nothing but good manners keeps the
+people apart. `bootcamp serve` writes the settings and starts this; see autograder/service/launch.py.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+from pathlib import Path
+
+from jupyterhub.spawner import SimpleLocalProcessSpawner
+
+from autograder.service import hub, roles
+
+c = get_config()  # noqa: F821 - JupyterHub's own
+settings = hub.HubSettings.read(Path(os.environ[hub.SETTINGS_VARIABLE]))
+accounts, ports = settings.accounts, settings.ports
+bin_folder = Path(sys.executable).parent
+
+# A process started in the background of a script ignores SIGINT, and so would every child of ours: stopping a user's
+# server would then take 30 s and a service 30 s more. The Hub sets its own handler only after it has started them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+c.JupyterHub.bind_url = settings.url
+c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{ports.hub}"
+c.JupyterHub.db_url = f"sqlite:///{settings.folder / 'jupyterhub.sqlite'}"
+c.JupyterHub.cookie_secret_file = str(settings.folder / "cookie_secret")
+c.JupyterHub.default_url = f"/services/{roles.SERVICE}/"
+
+# Traefik comes as a wheel, so there is no npm. The pure-Python configurable-http-proxy drops long requests.
+c.JupyterHub.proxy_class = "traefik_file"
+c.TraefikProxy.traefik_api_url = f"http://127.0.0.1:{ports.proxy_api}"
+c.TraefikProxy.traefik_api_username = "jupyterhub"
+c.TraefikProxy.traefik_api_password = secrets.token_hex(16)
+c.TraefikProxy.extra_static_config = {"global": {"checkNewVersion": False, "sendAnonymousUsage": False}}
+c.TraefikFileProviderProxy.static_config_file = str(settings.folder / "traefik.toml")
+c.TraefikFileProviderProxy.dynamic_config_file = str(settings.folder / "traefik-rules.toml")
+
+c.JupyterHub.authenticator_class = "shared-password"
+c.SharedPasswordAuthenticator.user_password = settings.password()
+c.Authenticator.allowed_users = set(accounts.all())
+
+# group -> role -> scopes; the service checks scopes and knows no group.
+c.JupyterHub.load_groups = {roles.group(role): {"users": list(accounts.of(role))} for role in roles.ROLES}
+c.JupyterHub.custom_scopes = {scope: {"description": text} for scope, text in roles.CUSTOM_SCOPES.items()}
+c.JupyterHub.load_roles = [
+    {"name": roles.group(role), "groups": [roles.group(role)], "scopes": [roles.ENTER, *scopes]}
+    for role, scopes in roles.ROLES.items()
+]
+c.JupyterHub.services = [
+    {
+        "name": roles.SERVICE,
+        "url": f"http://127.0.0.1:{ports.service}",
+        "command": [sys.executable, "-m", "autograder.service"],
+        "cwd": str(settings.folder),
+        "oauth_no_confirm": True,
+        "oauth_client_allowed_scopes": list(roles.CUSTOM_SCOPES),
+        "environment": {
+            "BOOTCAMP_COURSE": str(settings.course_root),
+            "BOOTCAMP_HOME": str(settings.home),
+            "BOOTCAMP_LEDGER": settings.ledger_url,
+            "OMP_NUM_THREADS": "1",
+        },
+    }
+]
+
+
+class OneUserSpawner(SimpleLocalProcessSpawner):
+    """Everybody's server runs as the same Unix user, each in a home folder of its own."""
+
+    home_dir_template = str(settings.users / "{username}")
+
+    @property
+    def is_instructor(self) -> bool:
+        return any(g.name == roles.group("instructor") for g in self.user.groups)
+
+    def user_env(self, env: dict[str, str]) -> dict[str, str]:
+        """Add what the role's Jupyter configuration reads. Nothing is written into homes."""
+        env = super().user_env(env)
+        role = "instructor" if self.is_instructor else "student"
+        env["JUPYTER_CONFIG_PATH"] = os.pathsep.join(str(settings.config / folder) for folder in (role, "common"))
+        # nbgrader calls `alembic` and `jupyter` by name.
+        env["PATH"] = f"{bin_folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        env["OMP_NUM_THREADS"] = "1"
+        env["BOOTCAMP_EXCHANGE"] = str(settings.exchange)
+        if self.is_instructor:
+            env["BOOTCAMP_COURSE"] = str(settings.course_root)
+            env["BOOTCAMP_HOME"] = str(settings.home)
+            env["BOOTCAMP_LEDGER"] = settings.ledger_url
+        return env
+
+
+def set_folder(spawner: OneUserSpawner) -> None:
+    """Open an instructor's server in nbgrader's course folder: formgrader works only below the server's own root."""
+    if spawner.is_instructor:
+        spawner.notebook_dir = str(settings.home / "course")
+
+
+c.JupyterHub.spawner_class = OneUserSpawner
+c.Spawner.pre_spawn_hook = set_folder
+c.Spawner.cmd = [str(bin_folder / "jupyterhub-singleuser")]
+# Jupyter refuses to run as root unless told; in a container of its own, root is often all there is.
+c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
+c.Spawner.default_url = "/lab"
+c.Spawner.start_timeout = 90
+c.Spawner.http_timeout = 90
+c.LocalProcessSpawner.interrupt_timeout = 3
+c.LocalProcessSpawner.term_timeout = 3
