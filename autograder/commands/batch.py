@@ -124,7 +124,7 @@ def _entry(course: Course, path: Path, assignment: str, student: str) -> Entry:
     ids = {a.id for a in course}
     in_layout = len(path.parts) >= 3 and path.parent.name in ids
     student = student or (path.parent.parent.name if in_layout else path.stem)
-    received_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    received_at = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
     if path.is_symlink() or not path.is_file():
         return Entry(path, student, assignment, b"", received_at, "not a regular file: links and devices are not followed.")
     with path.open("rb") as f:

@@ -80,7 +80,7 @@ def load_bundle(assignment: Assignment, *, variants: bool = False) -> Bundle:
     reference = _reference(assignment, manifest)
     checks = _by_exercise(assignment, manifest)
     found = tuple(_variants(assignment, manifest)) if variants else ()
-    bundle = Bundle(manifest, checks, found, reference, _build(assignment))
+    bundle = Bundle(manifest, checks, found, reference, build_id(assignment))
     for v in found:
         try:
             bundle.variant_source(v)
@@ -153,8 +153,8 @@ def _module(assignment: Assignment, path: Path) -> ModuleType:
     return module
 
 
-def _build(assignment: Assignment) -> str:
-    """Hash what a verdict depends on besides the answer and the drawn inputs."""
+def build_id(assignment: Assignment) -> str:
+    """Return the name of what a verdict depends on besides the answer and the drawn inputs: a hash, cheap to compute."""
     package = Path(__file__).parents[1]
     paths = [p for room in _ENGINE_ROOMS for p in sorted((package / room).rglob("*.py"))]
     paths += [*sorted(assignment.folder.glob("hidden*.py")), assignment.solution, assignment.release / "assignment.json"]
