@@ -1,0 +1,193 @@
+"""The ledger's door: a database URL in, appends and questions out. One write transaction per append.
+
+Keep one `Ledger` per process and do not carry one across a fork. All methods may be called from any thread.
+Times and ids come from the caller; only pseudonyms are drawn here, from `draw`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import DBAPIError
+
+from autograder.grading.verdict import Graded
+from autograder.records import append, database, migrate, people, results, tables
+from autograder.records import schema as t
+from autograder.records.first_tries import first_tries
+from autograder.records.model import (
+    Appended,
+    AssignmentResult,
+    Attempt,
+    CohortRow,
+    Event,
+    FirstTry,
+    Grading,
+    LedgerError,
+    Student,
+)
+
+
+def random_pseudonym() -> str:
+    """Draw a pseudonym that nothing can be derived from."""
+    return f"s{secrets.token_hex(8)}"
+
+
+class Ledger:
+    """An open ledger. Use as a context manager, or call `close`."""
+
+    def __init__(self, engine: Engine, draw: Callable[[], str] = random_pseudonym) -> None:
+        self._engine, self._draw = engine, draw
+
+    @classmethod
+    def open(cls, url: str, draw: Callable[[], str] = random_pseudonym) -> Self:
+        """Open the ledger at a sqlite: or postgresql: URL, create it or bring it to the newest revision.
+
+        Raises: LedgerError when the database cannot be reached, is none, or is newer than this program.
+        """
+        engine = database.connect(url)
+        try:
+            with engine.connect() as db:
+                current = migrate.revision(db) == t.HEAD
+            if not current:
+                with database.writing(engine) as db:
+                    migrate.upgrade(db)
+        except DBAPIError as e:
+            engine.dispose()
+            shown = engine.url.render_as_string(hide_password=True)
+            raise LedgerError(f"cannot open the ledger {shown}: {e.orig}. Name another one in BOOTCAMP_LEDGER.") from None
+        except LedgerError:
+            engine.dispose()
+            raise
+        return cls(engine, draw)
+
+    def close(self) -> None:
+        """Give the database connections back."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def enrol(self, name: str, cohort: str, at: datetime, actor: str = "system") -> str:
+        """Enrol the person and return a random pseudonym; who is enrolled in this cohort already keeps theirs.
+
+        Raises: LedgerError when the name is enrolled in another cohort.
+        """
+        with database.writing(self._engine) as db:
+            return people.enrol(db, name, cohort, at, self._draw(), actor)
+
+    def leave(self, pseudonym: str, at: datetime, actor: str = "system") -> int:
+        """Record that the student left; return the event. Raises: LedgerError when there is no such student."""
+        with database.writing(self._engine) as db:
+            return people.leave(db, pseudonym, at, actor)
+
+    def student(self, name: str) -> Student | None:
+        """Return who bears the name, None when nobody is enrolled under it."""
+        with self._engine.connect() as db:
+            return people.named(db, name)
+
+    def students(self, cohort: str | None = None) -> list[Student]:
+        """Return everyone, or everyone of one cohort, by pseudonym."""
+        with self._engine.connect() as db:
+            return people.students(db, cohort)
+
+    def names(self, cohort: str | None = None) -> dict[str, str]:
+        """Return pseudonym -> name; for pages whose reader may see names."""
+        with self._engine.connect() as db:
+            return people.names(db, cohort)
+
+    def receive(self, attempt: Attempt, actor: str = "system") -> bool:
+        """Record that bytes were handed in, before anything grades them; False when this attempt is known.
+
+        Raises: LedgerError when the id is taken by another hand-in or the student is not enrolled.
+        """
+        with database.writing(self._engine) as db:
+            return append.add_attempt(db, attempt, actor)
+
+    def append(self, attempt: Attempt, graded: Graded, graded_at: datetime, actor: str = "grader") -> Appended:
+        """Record one grading, and the attempt if it is new, in one transaction; a duplicate changes nothing and says so.
+
+        Raises: LedgerError when grading and attempt contradict each other, see `append.add_grading`.
+        """
+        with database.writing(self._engine) as db:
+            append.add_attempt(db, attempt, actor)
+            return append.add_grading(db, attempt, graded, graded_at, actor)
+
+    def restore(self, attempt_id: str, grader_build: str, at: datetime, actor: str, reason: str) -> int:
+        """Let an earlier build's verdicts on the attempt stand again; return the event. This is how a regrade is undone.
+
+        Raises: LedgerError when the attempt or that build's word on it is unknown.
+        """
+        attempt = self.attempt(attempt_id)
+        if attempt is None:
+            raise LedgerError(f'no attempt "{attempt_id}" is recorded.')
+        with database.writing(self._engine) as db:
+            return append.add_restoration(db, attempt, grader_build, at, actor, reason)
+
+    def record(self, kind: str, at: datetime, actor: str, subject: str | None, payload: Mapping[str, Any]) -> int:
+        """Append an event that is neither attempt nor grading (an evaluation, a human's decision); return its number."""
+        with database.writing(self._engine) as db:
+            return append.add_event(db, kind, at, actor, subject, payload)
+
+    def attempt(self, attempt_id: str) -> Attempt | None:
+        """Return the attempt with this id."""
+        found = self._attempts(t.attempt.c.id == attempt_id)
+        return found[0] if found else None
+
+    def attempts(self, pseudonym: str | None = None, assignment: str | None = None) -> list[Attempt]:
+        """Return attempts, oldest first."""
+        a = t.attempt.c
+        wanted = ((a.pseudonym, pseudonym), (a.assignment, assignment))
+        return self._attempts(*(column == value for column, value in wanted if value is not None))
+
+    def latest(self, pseudonym: str, assignment: str) -> Attempt | None:
+        """Return the student's newest attempt at the assignment."""
+        found = self.attempts(pseudonym, assignment)
+        return found[-1] if found else None
+
+    def find(self, pseudonym: str, assignment: str, sha256: str) -> Attempt | None:
+        """Return the student's newest attempt with exactly these bytes, so that a repeated hand-in is recognised."""
+        a = t.attempt.c
+        found = self._attempts(a.pseudonym == pseudonym, a.assignment == assignment, a.sha256 == sha256)
+        return found[-1] if found else None
+
+    def results(self, pseudonym: str, assignment: str | None = None) -> list[AssignmentResult]:
+        """Return a student's own results: per assignment the attempts, per attempt the standing verdicts, and tries."""
+        with self._engine.connect() as db:
+            return results.results(db, pseudonym, assignment)
+
+    def gradings(self, attempt_id: str) -> list[Grading]:
+        """Return everything that graders said of the attempt, oldest first, with the player's output: instructors only."""
+        with self._engine.connect() as db:
+            return results.gradings(db, attempt_id)
+
+    def cohort_table(self, cohort: str | None = None, assignment: str | None = None, as_of: int | None = None) -> list[CohortRow]:
+        """Return the latest attempt of every student at every assignment; who handed in nothing is absent."""
+        with self._engine.connect() as db:
+            return tables.cohort_table(db, cohort, assignment, as_of)
+
+    def first_tries(self, as_of: int | None = None, cohort: str | None = None) -> list[FirstTry]:
+        """Return the first try of every exercise by every student, as the log stood after event `as_of` (None: now)."""
+        with self._engine.connect() as db:
+            return first_tries(db, as_of, cohort)
+
+    def events(self, after: int = 0, kinds: Iterable[str] = (), subject: str | None = None, limit: int = 1000) -> list[Event]:
+        """Return at most `limit` events after the given number, in order."""
+        with self._engine.connect() as db:
+            return tables.events(db, after, list(kinds), subject, limit)
+
+    def last_event(self) -> int:
+        """Return the number of the newest event, 0 for an empty log."""
+        with self._engine.connect() as db:
+            return db.execute(select(func.max(t.event.c.id))).scalar() or 0
+
+    def _attempts(self, *conditions: Any) -> list[Attempt]:
+        with self._engine.connect() as db:
+            return results.attempts(db, *conditions)
