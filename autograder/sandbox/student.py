@@ -11,22 +11,38 @@ if TYPE_CHECKING:
 
 
 class StudentError(Exception):
-    """The student's code raised. `kind` is the exception's class name, `message` its text, cleaned and cut."""
+    """The student's code raised. `kind` is the exception's class name, `message` its text, cleaned and cut.
 
-    def __init__(self, kind: str, message: str) -> None:
-        self.kind, self.message = kind, message
+    `trace` is the end of the traceback, for instructors only: it may hold hidden inputs.
+    `label` names the cell that was being executed, empty outside of the program's cells.
+    """
+
+    def __init__(self, kind: str, message: str = "", trace: str = "") -> None:
+        self.kind, self.message, self.trace = kind, message, trace
+        self.label = ""
         super().__init__(f"{kind}: {message}" if message else kind)
 
 
-class StudentTimeout(StudentError):
-    """The student's code used up its time."""
+class BoxLost(StudentError):
+    """The box is dead; whatever is asked of it later raises the same again. Never raised as such, only its kinds."""
 
 
-class StudentCrashed(StudentError):
+class StudentTimeout(BoxLost):
+    """The student's code used up its time. A timeout with little CPU used is the machine's doing: try again.
+
+    cpu_s, wall_s: what the exercise, or the cells of the program, had used by then.
+    """
+
+    def __init__(self, message: str, cpu_s: float = 0.0, wall_s: float = 0.0) -> None:
+        self.cpu_s, self.wall_s = cpu_s, wall_s
+        super().__init__("TimeoutError", message)
+
+
+class StudentCrashed(BoxLost):
     """The player's process ended: os._exit, a segmentation fault, or the memory limit."""
 
 
-class Tampered(StudentError):
+class Tampered(BoxLost):
     """The player broke the protocol."""
 
 
@@ -38,10 +54,27 @@ class Observation:
     operators: Mapping[str, int]  # how often each ATen operator ran
 
 
-class StudentModule(Protocol):
-    """A torch Module that lives in the player. Calling it is differentiable in the referee."""
+class StudentObject(Protocol):
+    """A proxy of an object in the player: callable, good as an argument, never equal to a value (that raises StudentError).
+
+    `kind` is module, iterator, callable or object. An iterator is iterated over the line, one value at a time.
+    """
+
+    kind: str
+    type_name: str
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any: ...
+    def get(self, name: str) -> Any: ...
+    def set(self, name: str, value: Any) -> None: ...
+    def part(self, name: str) -> StudentObject: ...
+    def value(self) -> Any: ...
+
+
+class StudentModule(StudentObject, Protocol):
+    """A torch Module that lives in the player. Calling it is differentiable in the referee."""
+
     def load_state_dict(self, state: Mapping[str, Tensor], strict: bool = True) -> None: ...
     def state_dict(self) -> dict[str, Tensor]: ...
     def named_parameters(self) -> list[tuple[str, Tensor]]: ...
@@ -67,8 +100,24 @@ class Student(Protocol):
         """Construct the student's Module class and return its proxy."""
         ...
 
-    def make(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Construct any object in the player and return a handle, good as an argument of later calls."""
+    def make(self, name: str, *args: Any, **kwargs: Any) -> StudentObject:
+        """Construct any object in the player and return its proxy, good as an argument of later calls."""
+        ...
+
+    def get(self, name: str) -> Any:
+        """Return a value of the program's namespace; proxies stand for what is not plain data."""
+        ...
+
+    def keep(self, value: Any) -> StudentObject:
+        """Put a value into the player and return its proxy: a parameter that an optimizer of the student's shall step."""
+        ...
+
+    def seed(self, seed: int) -> None:
+        """Seed the player's random number generators: torch, numpy and random."""
+        ...
+
+    def file(self, name: str, data: bytes) -> str:
+        """Write a file where the player may read it and return its path there."""
         ...
 
     def iter(self, name: str, *args: Any, **kwargs: Any) -> Iterator[Any]:

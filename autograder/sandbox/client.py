@@ -1,0 +1,108 @@
+"""`RemoteStudent`: the Student protocol over a line to a player, whether in a jail or in this process."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from autograder.sandbox.link import Link
+from autograder.sandbox.objects import RemoteModule, RemoteObject, invoke, target
+from autograder.sandbox.student import BoxLost, Observation, StudentError
+from autograder.submission.model import Cell
+
+_DROP_AT = 32  # handles let go of before the player hears of it
+FILE_NAME_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+class RemoteStudent:
+    """A student's program behind a line. See `Student` for what each method promises."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        link.made, link.before = self._made, self._before
+        self._objects: weakref.WeakValueDictionary[int, RemoteObject] = weakref.WeakValueDictionary()
+        self._dropped: list[int] = []
+
+    def fn(self, name: str, *, return_args: bool = False) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not return_args:
+                return self._call(name, args, kwargs, "value")
+            answer = self._call(name, args, kwargs, "echo")
+            if type(answer) is not list or len(answer) != 2 or type(answer[1]) is not list or len(answer[1]) != len(args):
+                self._link.refuse("not a result and its arguments")
+            return answer[0], tuple(answer[1])
+
+        return call
+
+    def module(self, name: str, *args: Any, **kwargs: Any) -> RemoteModule:
+        made = self._call(name, args, kwargs, "handle")
+        if not isinstance(made, RemoteModule):
+            raise StudentError("TypeError", f"{name}(...) is a {getattr(made, 'type_name', 'plain value')}, not a torch Module")
+        return made
+
+    def make(self, name: str, *args: Any, **kwargs: Any) -> RemoteObject:
+        made = self._call(name, args, kwargs, "handle")
+        return made if isinstance(made, RemoteObject) else self._link.refuse("a value in place of an object")
+
+    def iter(self, name: str, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        made = self._call(name, args, kwargs, "iter")
+        if not isinstance(made, RemoteObject) or made.kind != "iterator":
+            self._link.refuse("no iterator")
+        return iter(made)
+
+    def observe(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, Observation]:
+        answer = invoke(self._link, "observe", [], args, kwargs, target=target(None, name))
+        fits = type(answer) is list and len(answer) == 3 and type(answer[1]) is int and type(answer[2]) is dict
+        if not fits or not all(type(k) is str and type(n) is int for k, n in answer[2].items()):
+            self._link.refuse("no observation")
+        return answer[0], Observation(answer[1], answer[2])
+
+    def get(self, name: str) -> Any:
+        return self._link.request("get", target=target(None, name), how="value")
+
+    def keep(self, value: Any) -> RemoteObject:
+        made = self._link.request("keep", value=value)
+        return made if isinstance(made, RemoteObject) else self._link.refuse("a value in place of an object")
+
+    def seed(self, seed: int) -> None:
+        self._link.request("seed", seed=seed)
+
+    def file(self, name: str, data: bytes) -> str:
+        if not name or not set(name) <= FILE_NAME_CHARS or name.startswith("."):
+            raise ValueError(f"{name!r} is no plain file name")
+        path = self._link.request("file", name=name, data=data)
+        return path if type(path) is str else self._link.refuse("no path")
+
+    def execute(self, program: Sequence[Cell]) -> dict[str, StudentError]:
+        """Execute the cells in order and return what each failing one raised, by label. Stops where the box dies."""
+        failures: dict[str, StudentError] = {}
+        for cell in program:
+            try:
+                self._link.request("exec", label=cell.label, source=cell.source)
+            except StudentError as e:
+                e.label = cell.label
+                failures[cell.label] = e
+                if isinstance(e, BoxLost):
+                    break
+        return failures
+
+    def _call(self, name: str, args: Sequence[Any], kwargs: dict[str, Any], how: str) -> Any:
+        return invoke(self._link, "call", [], args, kwargs, target=target(None, name), how=how)
+
+    def _made(self, handle: int, kind: str, type_name: str) -> RemoteObject:
+        known = self._objects.get(handle)
+        if known is None:
+            if handle in self._dropped:
+                self._dropped.remove(handle)
+            known = (RemoteModule if kind == "module" else RemoteObject)(self._link, handle, kind, type_name, self._dropped)
+            self._objects[handle] = known
+        return known
+
+    def _before(self) -> None:
+        for proxy in list(self._objects.values()):
+            if isinstance(proxy, RemoteModule):
+                proxy.write_back()
+        if len(self._dropped) >= _DROP_AT:
+            handles, self._dropped[:] = list(self._dropped), []
+            self._link.guarded(lambda: self._link.ask("drop", {"handles": handles}))

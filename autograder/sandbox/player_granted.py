@@ -1,0 +1,34 @@
+"""A grant's number in, something callable out: the check's functions and modules, as the student's code sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+AskBack = Callable[[str, dict[str, Any]], Any]
+
+
+class Granted:
+    """A function of the check, as the student's code sees it: calling it lets the other side compute."""
+
+    def __init__(self, ask: AskBack, grant: int, name: str) -> None:
+        self._ask, self.grant, self.__name__ = ask, grant, name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._ask("callback", {"grant": self.grant, "a": list(args), "k": kwargs, "training": None})
+
+
+class GrantedModule(nn.Module):
+    """A module of the check: the other side runs it; its parameters stand here as copies."""
+
+    def __init__(self, ask: AskBack, fields: dict[str, Any]) -> None:
+        super().__init__()
+        self._ask = ask
+        self.grant = fields["i"]
+        self.training = fields["training"]
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        request = {"grant": self.grant, "a": list(args), "k": kwargs, "training": self.training}
+        return self._ask("callback", request)

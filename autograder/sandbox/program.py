@@ -1,0 +1,125 @@
+"""An engine and a program of cells in, a `Box` out: the `Student` to ask, its `Limits`, and what it used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+from autograder.sandbox.client import RemoteStudent
+from autograder.sandbox.link import Link
+from autograder.sandbox.protocol import FROM_PLAYER, Frame, Line
+from autograder.sandbox.student import BoxLost, StudentError
+from autograder.submission.model import Cell
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one box may use. `cpu_s` and `wall_s` are for executing the program; `Box.allow` sets them anew.
+
+    max_cpu_s, max_wall_s: of the box's whole life, enforced by the kernel and the monitor even if we are gone.
+    """
+
+    cpu_s: float = 20.0
+    wall_s: float = 120.0
+    max_cpu_s: float = 600.0
+    max_wall_s: float = 3600.0
+    memory_bytes: int = 1536 << 20  # of all processes together, where a cgroup is to be had
+    address_bytes: int = 4 << 30  # of one process: an allocation above it fails inside, as an exception
+    processes: int = 64
+    disk_bytes: int = 32 << 20  # of each writable folder
+    output_bytes: int = 64 << 10
+    reply_bytes: int = 16 << 20
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a box had used when it ended. `why`: closed, exit, signal, or lost (its monitor did not answer)."""
+
+    cpu_s: float
+    max_rss_bytes: int
+    why: str
+
+
+class Engine(Protocol):
+    """A running player: the line to it and the levers on it. In a jail, or in this process."""
+
+    @property
+    def line(self) -> Line: ...
+
+    def connect(self, serve: Callable[[Frame], Frame]) -> None:
+        """Serve the player's own calls by this while it is asked."""
+
+    def allow(self, cpu_s: float, wall_s: float) -> None:
+        """From now, let the player use so much before a call raises StudentTimeout."""
+
+    def cpu_s(self) -> float:
+        """Return the CPU seconds that the player and its children have used."""
+
+    def output(self) -> str:
+        """Return what the player has printed, up to its cap, cleaned."""
+
+    def cut(self) -> None:
+        """Kill the player; calling it twice is no error."""
+
+    def close(self) -> Usage:
+        """Kill the player, wait until nothing of it is left, and say what it used."""
+
+
+class Box:
+    """One program, executed, and the student to ask. A context manager; closing twice is no error.
+
+    failures: cell label -> what executing it raised. When a cell killed the box, it is the last one, `lost` holds the
+    same error, and the cells after it were not executed.
+    """
+
+    def __init__(self, engine: Engine, program: Sequence[Cell], limits: Limits, seed: int = 0) -> None:
+        self._engine = engine
+        self._usage: Usage | None = None
+        self._link = Link(engine.line, FROM_PLAYER.with_body(limits.reply_bytes), engine.cut)
+        engine.connect(self._link.serve)
+        self.student = RemoteStudent(self._link)
+        engine.allow(limits.cpu_s, limits.wall_s)
+        self.failures: dict[str, StudentError] = {}
+        try:
+            self.student.seed(seed)
+        except BoxLost as e:
+            self.failures["start"] = e
+            return
+        self.failures = self.student.execute(program)
+
+    @property
+    def alive(self) -> bool:
+        return self._link.lost is None and self._usage is None
+
+    @property
+    def lost(self) -> BoxLost | None:
+        """Return what ended the box, if the student's code did."""
+        return self._link.lost
+
+    @property
+    def cpu_s(self) -> float:
+        """Return the CPU seconds that the player has used so far."""
+        return self._usage.cpu_s if self._usage else self._engine.cpu_s()
+
+    @property
+    def output(self) -> str:
+        """Return what the program printed, cleaned and cut. For instructors only: it may hold hidden inputs."""
+        return self._engine.output()
+
+    def allow(self, cpu_s: float, wall_s: float) -> None:
+        """Give what follows its own budget. A call that overruns it raises StudentTimeout, and the box is dead."""
+        self._engine.allow(cpu_s, wall_s)
+
+    def close(self) -> Usage:
+        """End the player and return what it used."""
+        if self._usage is None:
+            self._usage = self._engine.close()
+        return self._usage
+
+    def __enter__(self) -> Box:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()

@@ -1,0 +1,33 @@
+"""What crosses the wall: values in, bytes out, and back again with every byte checked.
+
+A frame is a 16-byte header, a JSON text and raw little-endian tensor bytes; nothing is ever unpickled. `encode` writes
+it, `decode` reads it under `Caps`, `bridge` lets gradients flow over it. The player imports this package and nothing
+else of ours, so it needs torch, numpy and the standard library only.
+"""
+
+from autograder.sandbox.protocol.bridge import Graphs, weave
+from autograder.sandbox.protocol.cell import compile_cell
+from autograder.sandbox.protocol.decode import Decoded, decode
+from autograder.sandbox.protocol.encode import Encoded, encode
+from autograder.sandbox.protocol.frames import FROM_PLAYER, TO_PLAYER, Caps, Frame, Message, Unsendable, WireError, read_frame
+from autograder.sandbox.protocol.peer import Line, Peer
+
+__all__ = [
+    "FROM_PLAYER",
+    "TO_PLAYER",
+    "Caps",
+    "Decoded",
+    "Encoded",
+    "Frame",
+    "Graphs",
+    "Line",
+    "Message",
+    "Peer",
+    "Unsendable",
+    "WireError",
+    "compile_cell",
+    "decode",
+    "encode",
+    "read_frame",
+    "weave",
+]
