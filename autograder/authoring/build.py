@@ -91,12 +91,12 @@ def _refuse_leaks(assignment: Assignment, planned: Plan, files: Mapping[str, byt
     answer_set = {line.strip() for line in answers}
     solution = assignment.solution.read_text("utf-8").split("\n")
     visible = [line for line in solution if line.strip() not in answer_set]
-    given = [line for c in planned.cells if c.kind == "setup" for line in c.source.split("\n")]
-    published = [line for name in ("lesson.py", "checks.py") for line in (assignment.folder / name).read_text("utf-8").split("\n")]
+    given = "\n".join([*visible, *(c.source for c in planned.cells if c.kind == "setup")])
+    published = [(assignment.folder / name).read_text("utf-8") for name in ("lesson.py", "checks.py")]
     secret = {p.name: p.read_text("utf-8").split("\n") for pattern in _SECRET for p in sorted(assignment.folder.glob(pattern))}
     # An answer may stand in given code, where its author put it on purpose; nowhere else in what students get.
-    found = leaks(files, {assignment.solution.name: answers}, [*visible, *given])
-    found += leaks(files, secret, [*visible, *given, *published])
+    found = leaks(files, {assignment.solution.name: answers}, given)
+    found += leaks(files, secret, "\n".join([given, *published]))
     for leak in found:
         message = f'{leak.file} would tell students a line of {leak.secret}: "{leak.text}". Write it differently in what they get.'
         raise CourseError(assignment.folder / "lesson.py", None, message)

@@ -23,20 +23,18 @@ class Leak:
     secret: str
 
 
-def leaks(released: Mapping[str, bytes], secrets: Mapping[str, Iterable[str]], public: Iterable[str]) -> list[Leak]:
+def leaks(released: Mapping[str, bytes], secrets: Mapping[str, Iterable[str]], public: str) -> list[Leak]:
     """Return every line of a secret that a released file contains; secrets and released files are given by name."""
-    known = {line.strip() for line in public}
-    wanted = {
-        text: name
-        for name, lines in secrets.items()
-        for line in lines
-        if len(text := line.strip()) >= MIN_CHARS and text not in known
-    }
+    wanted = {line.strip(): name for name, lines in secrets.items() for line in lines if _tells(line.strip(), public)}
     found = []
     for file, raw in released.items():
         content = _text(file, raw)
         found += [Leak(file, text, name) for text, name in wanted.items() if text in content]
     return found
+
+
+def _tells(line: str, public: str) -> bool:
+    return len(line) >= MIN_CHARS and not line.startswith(("import ", "from ")) and line not in public
 
 
 def _text(file: str, raw: bytes) -> str:

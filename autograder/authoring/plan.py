@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from autograder.authoring.card import contradictions
 from autograder.authoring.header import Options, near
 from autograder.authoring.lesson import Lesson, LessonCell, refuse_markers
 from autograder.authoring.splice import splice
@@ -148,7 +149,9 @@ class _Planner:
         check = f"check_{task.slug}"
         if check not in self.checks:
             raise CourseError(self.path, cell.line, f"{self.checks_path} defines no {check}{near(check, self.checks)}")
-        self.planned.append(PlannedCell("text", f"{task.slug}-caption", _caption(cell.options), cell.line))
+        prose = self.planned[-1].source if self.planned and self.planned[-1].kind == "text" else ""
+        for contradiction in contradictions(prose, cell.options):
+            raise CourseError(self.path, cell.line, contradiction)
         source = "\n\n".join(splice(d, self.solution.path).source for d in found)
         call = f"from checks import {check}\n\n{check}({', '.join(task.names)})"
         self.place = task.slug
@@ -217,8 +220,3 @@ def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
             yield from ((a.name, node.lineno) for a in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.module or "", node.lineno
-
-
-def _caption(options: Options) -> str:
-    worth = "bonus, no points" if options.bonus else f"{options.points:g} points"
-    return f"**{options.title}** · {worth} · about {options.minutes} minutes · difficulty {options.difficulty} of 5"
