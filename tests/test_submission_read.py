@@ -73,9 +73,11 @@ def test_deleting_copying_retyping_and_reordering_other_cells_changes_nothing(se
 
 def test_given_code_comes_from_the_course():
     """A student's edit of a given cell does not reach the program."""
-    raw = notebook(cell("import torch\ntorch.equal = lambda a, b: True", grade_id="setup"), cell(tiny.DOUBLE, grade_id="double"))
+    edited = cell("import torch\ntorch.equal = lambda a, b: True\ntorch = None", grade_id="setup")
+    program = sources(read(notebook(edited, cell("def double(x):\n    return torch.add(x, x)", grade_id="double")), MANIFEST), D)
 
-    assert "lambda" not in sources(read(raw, MANIFEST), D)
+    assert "lambda" not in program
+    assert "None" not in program
 
 
 def test_an_answer_without_its_id_is_found_by_its_name():

@@ -1,0 +1,66 @@
+"""The command line: help is quick, slips are answered with the word that was meant, errors have no traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autograder.course import Course
+
+BOOTCAMP = [sys.executable, "-c", "from autograder.cli import main; main()"]
+
+
+def bootcamp(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*BOOTCAMP, *args], cwd=cwd, capture_output=True, text=True)
+
+
+def test_help_lists_every_command(tmp_path: Path):
+    """Outside a course too."""
+    found = bootcamp("--help", cwd=tmp_path)
+
+    assert found.returncode == 0
+    for name in ("build", "check", "grade", "progress", "serve", "doctor", "demo", "init"):
+        assert f"  {name} " in found.stdout
+
+
+@pytest.mark.parametrize("name", ["build", "check", "grade", "progress", "serve", "doctor", "demo", "init"])
+def test_every_command_explains_itself(tmp_path: Path, name: str):
+    """Each loads, and its help has a sentence."""
+    found = bootcamp(name, "--help", cwd=tmp_path)
+
+    assert (found.returncode, found.stderr) == (0, "")
+    assert len(found.stdout.split("\n\n")[1].split()) > 5
+
+
+def test_a_slip_names_the_command_that_was_meant(tmp_path: Path):
+    """gade -> grade."""
+    found = bootcamp("gade", cwd=tmp_path)
+
+    assert found.returncode == 2
+    assert 'no command "gade". Did you mean "grade"?' in found.stderr
+
+
+def test_errors_for_people_have_no_traceback(tmp_path: Path):
+    """File, line, what to do; exit status 2."""
+    found = bootcamp("check", cwd=tmp_path)
+
+    assert found.returncode == 2
+    assert found.stderr.startswith("bootcamp: ")
+    assert "Run this in the course's folder" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_the_gate_sets_the_exit_status(tiny_course: Course):
+    """0 when fit for release, 1 when not, with the reason printed."""
+    args = ["check", "x1_tiny", "--seeds", "2", "--seed", "s", "--only", "double", "--workers", "1"]
+    good = bootcamp(*args, cwd=tiny_course.root)
+    hidden = tiny_course.assignment("x1_tiny").folder / "hidden.py"
+    hidden.write_text(hidden.read_text().replace('same(student.fn("double")(x), 2 * x, "double")', "pass"))
+    bad = bootcamp(*args, cwd=tiny_course.root)
+
+    assert (good.returncode, bad.returncode) == (0, 1)
+    assert "Fit for release." in good.stdout
+    assert "mutant survives on 2 of 2 seeds: squares" in bad.stdout.replace("\n", " ")
