@@ -21,14 +21,13 @@ from autograder.home import Home
 @click.pass_obj
 def command(home: Home, assignments: tuple[str, ...], seeds: int, seed: str, only: tuple[str, ...], workers: int) -> None:
     """Put the hidden checks of ASSIGNMENTS (default: all) through the gate."""
-    from rich.console import Console
-
     from autograder.commands import gate_table
+    from autograder.commands.console import console as open_console
     from autograder.grading.gate import run_gate
 
     course = courses.load(home.course_root)
     seed = seed or secrets.token_hex(8)
-    console = Console()
+    console = open_console()
     n_faults = 0
     for assignment_id in assignments or [a.id for a in course]:
         course.assignment(assignment_id)

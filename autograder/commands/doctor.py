@@ -14,9 +14,9 @@ from autograder.home import Home
 @click.pass_obj
 def command(home: Home) -> None:
     """Start a box, attack it, and show what it refused: the tier, and what to change to reach a higher one."""
-    from rich.console import Console
     from rich.table import Table
 
+    from autograder.commands.console import console as open_console
     from autograder.sandbox.box import Slot
     from autograder.sandbox.tiers import meets
 
@@ -24,7 +24,7 @@ def command(home: Home) -> None:
     with Slot.start() as slot:
         tier, probes = slot.tier, slot.probes
     enough = meets(tier, required)
-    console = Console()
+    console = open_console()
     console.print(f"Tier {tier}; the course requires {required}: {'graded' if enough else 'NOT graded'}", style="bold")
     table = Table("probe", "held", "what to change")
     for p in probes:

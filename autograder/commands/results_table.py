@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from autograder.commands.batch import Entry, Result
+from autograder.commands.console import console
 from autograder.grading.verdict import Status, Verdict
 
 _SIGNS = {
@@ -29,7 +29,7 @@ def watch(entries: Sequence[Entry], results: Iterable[Result], quiet: bool) -> l
     """Consume the results under a progress bar on stderr; return them in the order of the entries."""
     done: list[Result] = []
     columns = (TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[last]}"))
-    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as progress:
+    with Progress(*columns, console=console(stderr=True), disable=quiet, transient=True) as progress:
         task = progress.add_task("", total=len(entries), last="")
         for result in results:
             done.append(result)
@@ -40,17 +40,17 @@ def watch(entries: Sequence[Entry], results: Iterable[Result], quiet: bool) -> l
 
 def show(results: Sequence[Result]) -> None:
     """Print one table per assignment, then what could not be read and what was our fault."""
-    console = Console()
+    screen = console()
     for assignment in dict.fromkeys(r.entry.assignment for r in results if r.graded and r.graded.verdicts):
         rows = [r for r in results if r.entry.assignment == assignment and r.graded and r.graded.verdicts]
-        console.print(_table(assignment, rows))
+        screen.print(_table(assignment, rows))
     if any(r.graded for r in results):
-        console.print(_LEGEND, style="dim")
+        screen.print(_LEGEND, style="dim")
     for r in results:
         said = r.problem or r.fault
         if said:
             whose = "cannot be read" if r.problem else "our fault, unscored"
-            console.print(f"{r.entry.path}: {whose}: {said}", style="red" if r.problem else "yellow", markup=False)
+            screen.print(f"{r.entry.path}: {whose}: {said}", style="red" if r.problem else "yellow", markup=False)
 
 
 def _table(assignment: str, rows: Sequence[Result]) -> Table:
