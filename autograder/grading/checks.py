@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -88,14 +89,30 @@ def alternative_edit(exercise: str, *edits: tuple[str, str], label: str) -> None
 
 
 def _variant(definition: D, exercise: str, caught_by: tuple[str, ...], hint: str, label: str) -> D:
-    source = textwrap.dedent(inspect.getsource(definition))
-    lines = source.splitlines()
-    first = next(i for i, line in enumerate(lines) if line.startswith(("def ", "class ")))
-    body = "\n".join(lines[first:]) + "\n"
-    line = inspect.getsourcelines(definition)[1]
+    decorator_line = sys._getframe(2).f_lineno
+    body, line = _own_text(inspect.getsource(sys.modules[definition.__module__]), definition.__name__, decorator_line)
     named = label or (inspect.getdoc(definition) or definition.__name__).splitlines()[0]
     _append(definition, "__variants__", Variant(exercise, named, body, (), caught_by, hint, line))
     return definition
+
+
+def _own_text(text: str, name: str, decorator_line: int) -> tuple[str, int]:
+    """Return the definition that is decorated on this line, without its decorators, and the line where it begins.
+
+    inspect.getsource knows a class by its name alone, and one name stands for many variants here.
+    """
+    for node in _tree(text).body:
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name != name or not node.decorator_list:
+            continue
+        first = node.decorator_list[0].lineno
+        if first <= decorator_line <= node.lineno:
+            return "\n".join(text.split("\n")[node.lineno - 1 : node.end_lineno]) + "\n", first
+    raise ValueError(f"{name}: a variant is a definition at the top level of its file, with the decorator above it")
+
+
+@lru_cache(maxsize=4)
+def _tree(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 def _edited(exercise: str, edits: tuple[tuple[str, str], ...], caught_by: tuple[str, ...], hint: str, label: str) -> None:
