@@ -148,10 +148,10 @@ def check_rope(rope: Callable[..., Tensor]) -> None:
     x = _draw(0, 2, 3, 8)
     turned = _tensor(rope(x, torch.tensor([4, 0, 4])), "rope(x, positions) for x (2 3 8)", (2, 3, 8), torch.float64)
     # Angles may be computed in float32, so the tolerance is float32's, also where x is float64.
-    _close(turned[:, 1], x[:, 1], "A vector at position 0 changed. Does the first position count as 1?", 1e-6)
-    _close(turned.norm(dim=-1), x.norm(dim=-1), "A rotation keeps the length, and some length changed", 1e-6)
     alone = rope(x[:, 2:], torch.tensor([4]))
     _close(turned[:, 2:], alone, "Position 4 gives one vector alone, another among three. Are the given positions used?", 1e-6)
+    _close(turned[:, 1], x[:, 1], "A vector at position 0 changed. Does the first position count as 1?", 1e-6)
+    _close(turned.norm(dim=-1), x.norm(dim=-1), "A rotation keeps the length, and some length changed", 1e-6)
     east = torch.tensor([[1.0, 0, 0, 0]])
     got = rope(east, torch.tensor([1]))[0]
     assert not got[2:].any(), f"(1 0 0 0) became {_few(got)}: features 0 and 2 were taken for a pair. Here neighbours are pairs."
@@ -225,14 +225,14 @@ def check_gpt(GPT: Callable[..., nn.Module]) -> None:
     logits = _tensor(m(tokens), "the logits for tokens (2 5)", (2, 5, 11))
     _close(m(tokens[:, :3]), logits[:, :3], "The logits of the first three tokens change when two more follow", 1e-5)
     m.norm_f.weight.mul_(2)
+    doubled = m(tokens)
     _close(
-        m(tokens), 2 * logits, "norm_f.weight was doubled and the logits were not. Does the final norm stand before unembed?", 1e-5
+        doubled, 2 * logits, "norm_f.weight was doubled and the logits were not. Does the final norm stand before unembed?", 1e-5
     )
+    m.pos_emb.weight[0, 0] += 1
+    assert not torch.equal(m(tokens), doubled), "Row 0 of the position table was changed, nothing moved. Where does a text begin?"
     shifted = m(tokens, pos_offset=1)
     m.pos_emb.weight[0, 0] += 1
-    assert not torch.equal(m(tokens), 2 * logits), (
-        "Row 0 of the position table was changed, nothing moved. Where does a text begin?"
-    )
     assert torch.equal(m(tokens, pos_offset=1), shifted), "With pos_offset=1, row 0 of the position table should not be used."
     tied = GPT(replace(cfg, tied=True))
     assert tied.unembed.weight is tied.tok_emb.weight, (

@@ -100,20 +100,17 @@ heat(torch.arange(8.0).reshape(2, 4), "rows", "columns")
 #
 # ![Three masks: a whole prompt, one new token with a cache, a chunk of two tokens with a cache.](data/masks.svg)
 #
-# <div class="alert alert-block alert-warning">
+# > ⚠ **Gotcha.** A triangle that is not square can be aligned in two ways. `F.scaled_dot_product_attention(..., is_causal=True)`
+# > aligns it at the upper left: with one query and five cached keys, the newest token sees only the oldest one. No error is
+# > raised.
 #
-# **Gotcha.** A triangle that is not square can be aligned in two ways. `F.scaled_dot_product_attention(..., is_causal=True)`
-# aligns it at the upper left: with one query and five cached keys, the newest token sees only the oldest one. No error is raised.
+# ### Exercise 1: `causal_mask` (6 points)
 #
-# </div>
-#
-# > **Exercise 1: `causal_mask`** (6 points)
-# >
-# > - Difficulty ●●○○○ · importance ●●●●○ · about 18 minutes
-# > - **Objective:** express a rule about absolute positions as one comparison of two ranges.
-# > - **Source:** Vaswani et al. 2017, section 3.2.3.
-# > - **Navigator asks:** which row of the square mask should `causal_mask(1, 5, offset=2)` be, and how many of its entries are
-# >   open?
+# - Difficulty ●●○○○ · importance ●●●●○ · about 18 minutes
+# - **Objective:** express a rule about absolute positions as one comparison of two ranges.
+# - **Source:** Vaswani et al. 2017, section 3.2.3.
+# - **Navigator asks:** which row of the square mask should `causal_mask(1, 5, offset=2)` be, and how many of its entries are
+#   open?
 #
 # <details><summary>Hint 1: where to begin</summary>
 #
@@ -175,27 +172,23 @@ print("torch, is_causal=True, one query:", same[0].tolist())
 # $$\text{pattern} = \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{d}}\right), \qquad \text{out} = \text{pattern} \cdot V$$
 #
 # Each row of the pattern is a probability distribution over keys. Why the root of $d$? If the entries of a query and a key are
-# independent with variance 1, their dot product is a sum of $d$ terms and has variance $d$. Divided by $\sqrt d$, it has variance
-# 1 at any width, and the softmax starts soft. The experiment below shows what happens otherwise.
+# independent with variance 1, their dot product has variance $d$. Divided by $\sqrt d$, it has variance 1 at any width, and the
+# softmax starts soft. The experiment below shows what happens otherwise.
 #
 # The mask acts before the softmax: a closed score becomes $-\infty$, so that its weight is exactly 0 and the open ones share
 # everything. The case with *no* open key needs a decision. Softmax gives 0/0 there; we define the pattern and the output as
 # zeros. Every padded batch has such rows.
 #
-# <div class="alert alert-block alert-warning">
+# > ⚠ **Gotcha.** Repairing a nan after the softmax repairs the output only. In the backward pass zero times nan is nan, so one
+# > empty row can poison the gradient of a whole batch. See to it that the softmax never gets to see a row without a finite entry.
 #
-# **Gotcha.** Repairing a nan after the softmax repairs the output only. In the backward pass zero times nan is nan, so one empty
-# row can poison the gradient of a whole batch. See to it that the softmax never gets to see a row without a finite entry.
+# ### Exercise 2: `attention` (14 points)
 #
-# </div>
-#
-# > **Exercise 2: `attention`** (14 points)
-# >
-# > - Difficulty ●●●○○ · importance ●●●●● · about 48 minutes
-# > - **Objective:** scaled dot-product attention which is exact at the edges: any leading dimensions, values of another width,
-# >   extreme scores, empty rows.
-# > - **Source:** Vaswani et al. 2017, equation 1 and section 3.2.1.
-# > - **Navigator asks:** over which axis does each row sum to 1, and what is the gradient of an empty row?
+# - Difficulty ●●●○○ · importance ●●●●● · about 48 minutes
+# - **Objective:** scaled dot-product attention which is exact at the edges: any leading dimensions, values of another width,
+#   extreme scores, empty rows.
+# - **Source:** Vaswani et al. 2017, equation 1 and section 3.2.1.
+# - **Navigator asks:** over which axis does each row sum to 1, and what is the gradient of an empty row?
 #
 # <details><summary>Hint 1: where to begin</summary>
 #
@@ -270,8 +263,8 @@ for score in (0.0, -9_990.0, -10_000.0, -50_000.0):
 # narrow heads cost as many operations as one wide head.
 #
 # In practice nobody multiplies by $3 n_\text{heads}$ small matrices. All their rows are stacked into one, `qkv`, and a single
-# product computes everything. The order of the rows is then a convention that no type checker knows, and it is the first thing to
-# find out when you want to look at head 7 of somebody's model. Ours is in the docstring and in the picture.
+# product computes everything. The order of the rows is a convention that no type checker knows; find it out before you look at
+# head 7 of somebody's model. Ours is in the docstring and in the picture.
 #
 # While a text is generated, the keys and values of all past tokens stay in memory; with long contexts and many users they take
 # more of it than the weights. **Grouped queries** save there: several query heads share one key head and one value head. With a
@@ -279,20 +272,16 @@ for score in (0.0, -9_990.0, -10_000.0, -50_000.0):
 #
 # ![The rows of the fused matrix for four query heads and two key/value heads.](data/heads.svg)
 #
-# <div class="alert alert-block alert-warning">
+# > ⚠ **Gotcha.** *Neighbours* share: query heads 0 and 1 read key/value head 0. Tiling the key heads (0, 1, 0, 1) in place of
+# > repeating each (0, 0, 1, 1) gives the right shapes, trains well, and silently ruins every published checkpoint that you load.
 #
-# **Gotcha.** *Neighbours* share: query heads 0 and 1 read key/value head 0. Tiling the key heads (0, 1, 0, 1) in place of
-# repeating each (0, 0, 1, 1) gives the right shapes, trains well, and silently ruins every published checkpoint that you load.
+# ### Exercise 3: `MultiHeadAttention` (16 points)
 #
-# </div>
-#
-# > **Exercise 3: `MultiHeadAttention`** (16 points)
-# >
-# > - Difficulty ●●●●○ · importance ●●●●● · about 60 minutes
-# > - **Objective:** split a fused projection into heads, share key/value heads among groups, and keep the whole causal.
-# > - **Source:** Vaswani et al. 2017, section 3.2.2; Ainslie et al. 2023, section 2.2.
-# > - **Navigator asks:** for `d_model=12, n_heads=6, n_kv_heads=2`, how many rows has `qkv.weight`, and which of them are value
-# >   head 1?
+# - Difficulty ●●●●○ · importance ●●●●● · about 60 minutes
+# - **Objective:** split a fused projection into heads, share key/value heads among groups, and keep the whole causal.
+# - **Source:** Vaswani et al. 2017, section 3.2.2; Ainslie et al. 2023, section 2.2.
+# - **Navigator asks:** for `d_model=12, n_heads=6, n_kv_heads=2`, how many rows has `qkv.weight`, and which of them are value
+#   head 1?
 #
 # <details><summary>Hint 1: where to begin</summary>
 #
@@ -374,19 +363,15 @@ with torch.no_grad():
 # row. When a text is continued from a cache, the first new token stands at `offset`, not at 0. Asking for a row that does not
 # exist must be an error: a table that wraps around or clamps hands over wrong positions without a word.
 #
-# <div class="alert alert-block alert-warning">
+# > ⚠ **Gotcha.** Sines and cosines side by side, or all sines and then all cosines? Both are in circulation, and to a network
+# > that learns from nothing they are equivalent. Weights that were trained on one are noise with the other.
 #
-# **Gotcha.** Sines and cosines side by side, or all sines and then all cosines? Both are in circulation, and to a network that
-# learns from nothing they are equivalent. Weights that were trained on one are noise with the other.
+# ### Exercise 4: `sinusoidal`, `LearnedPos` (6 points)
 #
-# </div>
-#
-# > **Exercise 4: `sinusoidal`, `LearnedPos`** (6 points)
-# >
-# > - Difficulty ●●○○○ · importance ●●○○○ · about 24 minutes
-# > - **Objective:** turn a formula with two indices into a table without loops; read part of a table safely.
-# > - **Source:** Vaswani et al. 2017, section 3.5; Radford et al. 2019, section 2.3.
-# > - **Navigator asks:** what are the four entries of row 0 for `d=4`?
+# - Difficulty ●●○○○ · importance ●●○○○ · about 24 minutes
+# - **Objective:** turn a formula with two indices into a table without loops; read part of a table safely.
+# - **Source:** Vaswani et al. 2017, section 3.5; Radford et al. 2019, section 2.3.
+# - **Navigator asks:** what are the four entries of row 0 for `d=4`?
 #
 # <details><summary>Hint 1: where to begin</summary>
 #
@@ -456,20 +441,17 @@ heat(similar[:12, :12], "position", "position", low=9.0)
 # The positions are an argument, since they are not always 0, 1, 2: with a cache they begin late, with padding on the left each
 # sequence has its own, and when several documents are packed into one row they start again in the middle.
 #
-# <div class="alert alert-block alert-warning">
+# > ⚠ **Gotcha.** Two conventions share one name. Here, as in the paper, neighbours $(0,1), (2,3), \dots$ are pairs. Many
+# > libraries pair feature $i$ with feature $i + d/2$. Norms, relative scores and shapes look perfect in both; checkpoints do not
+# > survive the exchange. A second one: in bfloat16 whole numbers above 256 are rounded, so angles must be computed in something
+# > better.
 #
-# **Gotcha.** Two conventions share one name. Here, as in the paper, neighbours $(0,1), (2,3), \dots$ are pairs. Many libraries
-# pair feature $i$ with feature $i + d/2$. Norms, relative scores and shapes look perfect in both; checkpoints do not survive the
-# exchange. A second one: in bfloat16 whole numbers above 256 are rounded, so angles must be computed in something better.
+# ### Exercise 5: `rope` (10 points)
 #
-# </div>
-#
-# > **Exercise 5: `rope`** (10 points)
-# >
-# > - Difficulty ●●●●○ · importance ●●●●○ · about 42 minutes
-# > - **Objective:** rotate pairs of features by position-dependent angles, for positions of any order and shape.
-# > - **Source:** Su et al. 2021, section 3.2 and equation 34.
-# > - **Navigator asks:** what must come out at position 0, and what happens to the length of a vector?
+# - Difficulty ●●●●○ · importance ●●●●○ · about 42 minutes
+# - **Objective:** rotate pairs of features by position-dependent angles, for positions of any order and shape.
+# - **Source:** Su et al. 2021, section 3.2 and equation 34.
+# - **Navigator asks:** what must come out at position 0, and what happens to the length of a vector?
 #
 # <details><summary>Hint 1: where to begin</summary>
 #
@@ -535,25 +517,21 @@ for theta in (10_000.0, 10.0):
 # applies a nonlinearity, and narrows it again. In a standard block two thirds of the parameters are here.
 #
 # **GELU** is the smooth relative of ReLU: an input $z$ is multiplied by the probability that a standard normal variable is
-# smaller than it, $z \cdot \Phi(z)$. Large inputs pass, very negative ones vanish, and slightly negative ones let a little
-# through with the opposite slope. As $\Phi$ used to be slow to compute, an approximation by tanh came into use, and GPT-2 was
-# trained with it. **SwiGLU** has two branches instead: one passes through $\operatorname{silu}(z) = z\,\sigma(z)$ and acts as a
-# gate on the other, feature by feature.
+# smaller than it, $z \cdot \Phi(z)$. Large inputs pass, very negative ones vanish, and in between the function dips a little
+# below zero. As $\Phi$ used to be slow to compute, an approximation by tanh came into use, and GPT-2 was trained with it.
+# **SwiGLU** has two branches instead: one passes through $\operatorname{silu}(z) = z\,\sigma(z)$ and acts as a gate on the other,
+# feature by feature.
 #
-# <div class="alert alert-block alert-warning">
+# > ⚠ **Gotcha.** "GELU" names at least three functions: the exact one, the approximation by tanh, and $z\,\sigma(1.702 z)$.
+# > Loading weights into the wrong one gives no error and a model that is slightly off everywhere. When published numbers cannot
+# > be reproduced in the last digits, look here.
 #
-# **Gotcha.** "GELU" names at least three functions: the exact one, the approximation by tanh, and $z\,\sigma(1.702 z)$. Loading
-# weights into the wrong one gives no error and a model that is slightly off everywhere. When published numbers cannot be
-# reproduced in the last digits, look here.
+# ### Exercise 6: `MLP` (6 points)
 #
-# </div>
-#
-# > **Exercise 6: `MLP`** (6 points)
-# >
-# > - Difficulty ●●○○○ · importance ●●●○○ · about 24 minutes
-# > - **Objective:** three variants behind one interface, exact on the negative side too.
-# > - **Source:** Hendrycks and Gimpel 2016, section 2; Shazeer 2020, section 2.
-# > - **Navigator asks:** which linear layers have biases in which variant, and which branch does the gate pass through?
+# - Difficulty ●●○○○ · importance ●●●○○ · about 24 minutes
+# - **Objective:** three variants behind one interface, exact on the negative side too.
+# - **Source:** Hendrycks and Gimpel 2016, section 2; Shazeer 2020, section 2.
+# - **Navigator asks:** which linear layers have biases in which variant, and which branch does the gate pass through?
 #
 # <details><summary>Hint 1: where to begin</summary>
 #
@@ -606,6 +584,14 @@ with torch.no_grad():
         print(f"farthest from it, by {name}: {float((exact - other).abs().max()):.5f}")
 
 # %% [markdown]
+# <details><summary>What to take away</summary>
+#
+# Two hundredths per hidden unit, in every layer, are invisible on a loss curve and plain in the logits. Reproduce numbers, not
+# curves.
+#
+# </details>
+
+# %% [markdown]
 # ## 7. The norm, the block, the stream
 #
 # The vector at a position is a **residual stream**: a bus that runs from the embedding to the unembedding. Attention and
@@ -620,18 +606,18 @@ with torch.no_grad():
 # It subtracts no mean: its authors found that half of LayerNorm dispensable. Note where $\varepsilon$ stands. And mind the number
 # type: the largest float16 is 65504, so the square of 300 is infinite there, and the whole vector becomes zero.
 #
-# ![Pre-norm and post-norm blocks.](data/wiring.svg)
+# ![Pre-norm block: norm on the branch. Post-norm block: norm on the stream.](data/wiring.svg)
 #
 # **Where** the norm stands matters more than which norm it is. In the original transformer it stood on the stream, after each
 # addition; in GPT-2 and most models since, it stands on the branch. Then an error signal travels along the stream from the last
 # block to the first without passing a norm.
 #
-# > **Exercise 7: `RMSNorm`, `Block`** (10 points)
-# >
-# > - Difficulty ●●●○○ · importance ●●●●● · about 36 minutes
-# > - **Objective:** normalise in sufficient precision; wire residual connections in both orders.
-# > - **Source:** Zhang and Sennrich 2019, section 4; Xiong et al. 2020, section 3 and figure 1.
-# > - **Navigator asks:** if both sublayers return zeros, what does a pre-norm block return, and what a post-norm block?
+# ### Exercise 7: `RMSNorm`, `Block` (10 points)
+#
+# - Difficulty ●●●○○ · importance ●●●●● · about 36 minutes
+# - **Objective:** normalise in sufficient precision; wire residual connections in both orders.
+# - **Source:** Zhang and Sennrich 2019, section 4; Xiong et al. 2020, section 3 and figure 1.
+# - **Navigator asks:** if both sublayers return zeros, what does a pre-norm block return, and what a post-norm block?
 #
 # <details><summary>Hint 1: where to begin</summary>
 #
@@ -708,7 +694,7 @@ for depth in (2, 8, 32):
 # ## 8. The model
 #
 # All parts exist; what remains is assembly. Tokens are looked up in an embedding, the position table is added, the blocks follow,
-# then one last norm and the unembedding. Three details decide whether the result can be trained and compared.
+# then one last norm and the unembedding. Three details matter.
 #
 # *The start.* Each block adds two contributions to the stream. If all were drawn at the same scale, the variance of the sum would
 # grow with the number of layers. GPT-2 therefore draws the matrices that *write* into the stream smaller by
@@ -719,20 +705,16 @@ for depth in (2, 8, 32):
 #
 # *The end of the table.* There are `n_ctx` positions. Whoever asks for more must be told.
 #
-# <div class="alert alert-block alert-warning">
+# > ⚠ **Gotcha.** In a pre-norm model nothing has normalised the stream when the last block is done. Forgetting the final norm
+# > costs little at the start, when the stream is small, and much later on; the loss curve looks merely "a bit worse".
 #
-# **Gotcha.** In a pre-norm model nothing has normalised the stream when the last block is done. Forgetting the final norm costs
-# little at the start, when the stream is small, and much later on; the loss curve looks merely "a bit worse".
+# ### Exercise 8: `GPT` (14 points)
 #
-# </div>
-#
-# > **Exercise 8: `GPT`** (14 points)
-# >
-# > - Difficulty ●●●○○ · importance ●●●●● · about 60 minutes
-# > - **Objective:** assemble a decoder with documented names, a stated initialisation, optional tying, and positions that may
-# >   start anywhere.
-# > - **Source:** Radford et al. 2019, section 2.3; Press and Wolf 2017 (tying).
-# > - **Navigator asks:** which parameters does a tied model yield, and which are drawn with the smaller standard deviation?
+# - Difficulty ●●●○○ · importance ●●●●● · about 60 minutes
+# - **Objective:** assemble a decoder with documented names, a stated initialisation, optional tying, and positions that may start
+#   anywhere.
+# - **Source:** Radford et al. 2019, section 2.3; Press and Wolf 2017 (tying).
+# - **Navigator asks:** which parameters does a tied model yield, and which are drawn with the smaller standard deviation?
 #
 # <details><summary>Hint 1: where to begin</summary>
 #
@@ -814,12 +796,12 @@ for step in range(61):
 # parameter that multiplies something. Looking up an embedding is no multiplication. One term has no parameters at all: each token
 # is compared with all $t$ keys, and averages $t$ values. It is linear in $t$ per token, quadratic per text.
 #
-# > **Exercise 9: `param_count`, `flops_per_token`** (6 points)
-# >
-# > - Difficulty ●●○○○ · importance ●●●○○ · about 30 minutes
-# > - **Objective:** exact parameter counts and forward operations from the config alone.
-# > - **Source:** Kaplan et al. 2020, section 2.1 and table 1.
-# > - **Navigator asks:** which three of the config's choices change the count without changing `d_model` or `n_layers`?
+# ### Exercise 9: `param_count`, `flops_per_token` (6 points)
+#
+# - Difficulty ●●○○○ · importance ●●●○○ · about 30 minutes
+# - **Objective:** exact parameter counts and forward operations from the config alone.
+# - **Source:** Kaplan et al. 2020, section 2.1 and table 1.
+# - **Navigator asks:** which two fields of the config never change the count, as long as no heads are shared?
 #
 # <details><summary>Hint 1: where to begin</summary>
 #
@@ -895,21 +877,17 @@ for t in (128, 1024, 4096, 8192, 65536):
 # head reads the stream after `norm1`, which scales every vector. Work out by how much, then decide how large your weights must
 # be.
 #
-# <div class="alert alert-block alert-warning">
+# > ⚠ **Gotcha.** The rest of the model must stay silent. A feed-forward layer with random weights, a second head or a second
+# > block would talk over your answer; and the token itself is still in the stream when the unembedding reads it.
 #
-# **Gotcha.** The rest of the model must stay silent. A feed-forward layer with random weights, a second head or a second block
-# would talk over your answer; and the token itself is still in the stream when the unembedding reads it.
+# ### Exercise 10: `hand_set_previous_token_head` (12 points)
 #
-# </div>
-#
-# > **Exercise 10: `hand_set_previous_token_head`** (12 points)
-# >
-# > - Difficulty ●●●●● · importance ●●●●○ · about 72 minutes
-# > - **Objective:** choose embeddings, W_Q, W_K, W_V and W_O such that a head copies the previous token, at every length, without
-# >   training.
-# > - **Source:** Elhage et al. 2021, "Virtual weights and the residual stream" and "Attention heads as information movement"; the
-# >   exercise is new.
-# > - **Navigator asks:** for each matrix that is not zero: from which features does it read, and into which does it write?
+# - Difficulty ●●●●● · importance ●●●●○ · about 72 minutes
+# - **Objective:** choose embeddings, W_Q, W_K, W_V and W_O such that a head copies the previous token, at every length, without
+#   training.
+# - **Source:** Elhage et al. 2021, "Virtual weights and the residual stream" and "Attention heads as information movement"; the
+#   exercise is new.
+# - **Navigator asks:** for each matrix that is not zero: from which features does it read, and into which does it write?
 #
 # <details><summary>Hint 1: where to begin</summary>
 #
@@ -992,19 +970,15 @@ for gain in (1.0, 0.1, 1 / 30):
 #
 # ![Three running quantities travel over the blocks of keys.](data/online.svg)
 #
-# <div class="alert alert-block alert-warning">
+# > ⚠ **Gotcha.** "The largest score so far" has to begin somewhere. Zero is wrong as soon as all scores are far below it, and
+# > $-\infty$ minus $-\infty$ is nan. Go through your first block with care.
 #
-# **Gotcha.** "The largest score so far" has to begin somewhere. Zero is wrong as soon as all scores are far below it, and
-# $-\infty$ minus $-\infty$ is nan. Go through your first block with care.
+# ### Exercise 11: `online_softmax_attention` (bonus, 0 points)
 #
-# </div>
-#
-# > **Exercise 11: `online_softmax_attention`** (bonus, 0 points)
-# >
-# > - Difficulty ●●●●● · importance ●●●○○ · about 60 minutes
-# > - **Objective:** exact attention in memory that does not grow with the number of keys.
-# > - **Source:** Milakov and Gimelshein 2018, section 3; Dao et al. 2022, section 3.1 and algorithm 1.
-# > - **Navigator asks:** by which factor is the old sum multiplied when the maximum rises from $m$ to $m'$?
+# - Difficulty ●●●●● · importance ●●●○○ · about 60 minutes
+# - **Objective:** exact attention in memory that does not grow with the number of keys.
+# - **Source:** Milakov and Gimelshein 2018, section 3; Dao et al. 2022, section 3.1 and algorithm 1.
+# - **Navigator asks:** by which factor is the old sum multiplied when the maximum rises from $m$ to $m'$?
 #
 # <details><summary>Hint 1: where to begin</summary>
 #
@@ -1078,6 +1052,5 @@ for size in (1, 7, 128, 2000):
 # - Olsson et al. (2022), *In-context Learning and Induction Heads*: what previous-token heads are for.
 # - Weiss, Goldberg and Yahav (2021), *Thinking Like Transformers*, and Lindner et al. (2023), *Tracr*: hand-set heads as a
 #   programming language, and its compiler.
-# - Su et al. (2021), *RoFormer*; Press, Smith and Lewis (2022), *Train Short, Test Long*: two ways of making scores depend on
-#   distance.
+# - Press, Smith and Lewis (2022), *Train Short, Test Long*: another way of making scores depend on distance.
 # - Phuong and Hutter (2022), *Formal Algorithms for Transformers*: pseudo-code for everything here, without ambiguity.
