@@ -19,6 +19,7 @@ from autograder.sandbox.student import Student, StudentModule
 
 NORM, GPT = "t1_attention.rms_norm", "t1_attention.gpt"
 F32 = torch.float32
+SHARED = {"unembed.weight": "tok_emb.weight"}  # of a tied model
 Config = dict[str, Any]
 State = dict[str, Tensor]
 
@@ -214,7 +215,7 @@ def block_reads_its_config(student: Student, rng: np.random.Generator) -> None:
 
 def _new_gpt(student: Student, rng: np.random.Generator, c: Config) -> tuple[StudentModule, State]:
     m, state = student.module("GPT", student.make("GPTConfig", **c)), _weights(rng, _layout(c))
-    load(m, state, "GPT(cfg)")
+    load(m, state, "GPT(cfg)", SHARED if c.get("tied") else None)
     return m, state
 
 
@@ -283,7 +284,8 @@ def tied_matrix_is_one(student: Student, rng: np.random.Generator) -> None:
     tokens = integers(rng, 0, c["d_vocab"], 3, c["n_ctx"])
     slip = "One Parameter under two names, or a copy made at the start?"
     _logits(m, state, tokens, c, "tied, ", slip)
-    own, names = dict(m.named_parameters()), [name for name in state if "emb" in name or "norm" in name]
+    own = {SHARED.get(name, name): leaf for name, leaf in m.named_parameters()}
+    names = [name for name in state if "emb" in name or "norm" in name]
     upstream = normal(rng, 3, c["n_ctx"], c["d_vocab"], dtype=F32)
     output = finite(m(tokens), "logits, tied", upstream.shape, F32)
     found = gradients(output, {name: own[name] for name in names}, upstream, "GPT, tied")

@@ -143,14 +143,21 @@ def raises(kind: str, call: Callable[[], Any], what: str) -> None:
     raise AssertionError(f"{what} raises nothing, expected {kind}.")
 
 
-def load(module: StudentModule, state: Mapping[str, Tensor], what: str) -> None:
+def load(module: StudentModule, state: Mapping[str, Tensor], what: str, shared: Mapping[str, str] | None = None) -> None:
     """Give the module these weights, which are asserted to be its parameters: no other name, no other shape.
 
-    Buffers are the student's own affair: they are neither asked for nor refused.
+    `shared` maps a second name of a shared parameter to its first: torch lists such a parameter once, under whichever
+    name came first. Buffers are the student's own affair: they are neither asked for nor refused.
     """
-    found = {name: (tuple(shape), trained) for name, shape, trained in module.param_table()}
+    found: dict[str, tuple[tuple[int, ...], bool]] = {}
+    surplus = []
+    for name, shape, trained in module.param_table():
+        known = (shared or {}).get(name, name)
+        if known in found or known not in state:
+            surplus.append(name)
+        else:
+            found[known] = (tuple(shape), trained)
     missing = [name for name in state if name not in found]
-    surplus = [name for name in found if name not in state]
     if missing or surplus:
         parts = [f"lacks {_listed(missing)}"] if missing else []
         parts += [f"has {_listed(surplus)}"] if surplus else []
