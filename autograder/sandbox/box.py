@@ -1,5 +1,6 @@
-"""The seam for grading: `Slot`, `Box`, `Limits` and `Usage`."""
+"""The seam for grading: `Slot`, which opens a `Box` in milliseconds, its `Limits` and what it used."""
 
 from autograder.sandbox.program import Box, Limits, Usage
+from autograder.sandbox.slot import Slot
 
-__all__ = ["Box", "Limits", "Usage"]
+__all__ = ["Box", "Limits", "Slot", "Usage"]

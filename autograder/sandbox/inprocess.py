@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import os
 import random
 import shutil
 import sys
@@ -22,9 +23,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from autograder.sandbox.program import Box, Limits, Usage
 from autograder.sandbox.clean import clean
 from autograder.sandbox.player import Player, Stop
+from autograder.sandbox.program import Box, Limits, Usage
 from autograder.sandbox.protocol import FROM_PLAYER, Frame
 from autograder.submission.model import Cell
 
@@ -41,6 +42,7 @@ class _LocalEngine:
     """A player in this process, with random number generators and output of its own."""
 
     def __init__(self, limits: Limits) -> None:
+        self.host_uid = os.getuid()
         self._module = f"submission_{next(_NUMBERS)}"
         self._folder = Path(tempfile.mkdtemp(prefix="box-"))
         self._player = Player(module=self._module, folder=self._folder, caps=FROM_PLAYER.with_body(limits.reply_bytes))

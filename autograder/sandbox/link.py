@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from autograder.errors import InfraError
 from autograder.sandbox.clean import clean
 from autograder.sandbox.protocol import TO_PLAYER, Caps, Line, Peer, WireError
 from autograder.sandbox.protocol.bridge import Like
@@ -38,6 +39,7 @@ class Link(Peer):
         super().__init__(1, TO_PLAYER, incoming)
         self.line = line
         self.lost: BoxLost | None = None
+        self.fault: InfraError | None = None  # ours, such as a killed monitor
         self.made: Callable[[int, str, str], RemoteObject]
         self.before: Callable[[], None] = lambda: None  # runs before each request
         self._cut = cut
@@ -49,8 +51,7 @@ class Link(Peer):
 
     def request(self, op: str, *, weave_by: Sequence[Tensor] | None = None, **value: Any) -> Any:
         """Ask the player. Raises: StudentError and its kinds; AssertionError when a granted function raised one."""
-        if self.lost:
-            raise self.lost.with_traceback(None)
+        self._still_there()
         self.before()
         n_grants, n_objects = len(self._grants), self._n_objects
         self._depth += 1
@@ -70,6 +71,14 @@ class Link(Peer):
             self._lose(Tampered("ProtocolError", str(e) if isinstance(e, WireError) else "too deep"))
         except BoxLost as e:
             self._lose(e)
+        except InfraError as e:
+            self.fault = e
+            raise
+
+    def _still_there(self) -> None:
+        gone = self.fault or self.lost
+        if gone:
+            raise gone.with_traceback(None)
 
     def refuse(self, what: str) -> Any:
         """End the box because an answer is not what it must be. Raises: Tampered."""
@@ -129,7 +138,7 @@ class Link(Peer):
 
     def answer_error(self, error: BaseException) -> dict[str, str]:
         """Describe by its kind only: the text may hold what the check expects."""
-        if not isinstance(error, Exception) or isinstance(error, (WireError, BoxLost)):
+        if not isinstance(error, Exception) or isinstance(error, (WireError, BoxLost, InfraError)):
             raise error
         if isinstance(error, AssertionError) and self._verdict is None:
             self._verdict = error
@@ -142,8 +151,7 @@ class Link(Peer):
         return StudentError(kind, clean(value["message"], MESSAGE_CHARS), clean(value["trace"], TRACE_CHARS))
 
     def _ask_backward(self, call: int, grads: list[Tensor | None], like: Like) -> list[Tensor | None]:
-        if self.lost:
-            raise self.lost.with_traceback(None)
+        self._still_there()
         found: list[Tensor | None] = self.guarded(lambda: super(Link, self)._ask_backward(call, grads, like))
         return found
 

@@ -45,6 +45,8 @@ class Usage:
 class Engine(Protocol):
     """A running player: the line to it and the levers on it. In a jail, or in this process."""
 
+    host_uid: int
+
     @property
     def line(self) -> Line: ...
 
@@ -91,7 +93,7 @@ class Box:
 
     @property
     def alive(self) -> bool:
-        return self._link.lost is None and self._usage is None
+        return self._link.lost is None and self._link.fault is None and self._usage is None
 
     @property
     def lost(self) -> BoxLost | None:
@@ -107,6 +109,11 @@ class Box:
     def output(self) -> str:
         """Return what the program printed, cleaned and cut. For instructors only: it may hold hidden inputs."""
         return self._engine.output()
+
+    @property
+    def host_uid(self) -> int:
+        """Return the uid that the player has outside of its namespaces."""
+        return self._engine.host_uid
 
     def allow(self, cpu_s: float, wall_s: float) -> None:
         """Give what follows its own budget. A call that overruns it raises StudentTimeout, and the box is dead."""

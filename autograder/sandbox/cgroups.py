@@ -1,0 +1,156 @@
+"""Room for job groups in the kernel's cgroups, if this process may make any: v2, v1 or a hybrid of both.
+
+A group bounds the memory and the processes of a job together, measures their CPU, and tells whether memory ran out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_V1 = ("memory", "pids", "cpuacct")
+_V2_NEEDED = {"memory", "pids"}
+_SWEEPS = 50  # attempts to remove a group whose last process is being reaped
+
+
+@dataclass(frozen=True)
+class Cgroups:
+    """The folders below which groups can be made, by controller; "" is the unified one."""
+
+    folders: dict[str, Path]
+
+    @classmethod
+    def find(cls, proc: Path = Path("/proc/self"), root: Path = Path("/sys/fs/cgroup")) -> Cgroups | None:
+        """Return where this process may make groups that limit memory, or None."""
+        own = dict(_memberships(proc / "cgroup"))
+        v1 = {name: _below(root / name, own[name]) for name in _V1 if name in own}
+        v1 = {name: folder for name, folder in v1.items() if os.access(folder, os.W_OK)}
+        if "memory" in v1:
+            return cls(v1)
+        unified = _below(root, own.get("", "/"))
+        with contextlib.suppress(OSError):
+            enabled = set((unified / "cgroup.subtree_control").read_text().split())
+            missing = _V2_NEEDED - enabled
+            if missing:
+                (unified / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in sorted(missing)))
+            if os.access(unified, os.W_OK):
+                return cls({"": unified})
+        return None
+
+    def make(self, name: str, memory_bytes: int, processes: int) -> Group:
+        """Make a group. Raises: OSError."""
+        group = Group({kind: folder / name for kind, folder in self.folders.items()})
+        try:
+            for kind, folder in group.folders.items():
+                folder.mkdir(exist_ok=True)
+                _limit(kind, folder, memory_bytes, processes)
+        except OSError:
+            group.remove()
+            raise
+        return group
+
+    def leftovers(self, prefix: str) -> list[Group]:
+        """Return groups that an earlier process of that prefix left behind."""
+        names = {p.name for folder in self.folders.values() for p in folder.glob(f"{prefix}*") if p.is_dir()}
+        return [Group({kind: folder / name for kind, folder in self.folders.items()}) for name in sorted(names)]
+
+
+@dataclass
+class Group:
+    """One job's group."""
+
+    folders: dict[str, Path]
+    _removed: bool = field(default=False, repr=False)
+
+    @contextlib.contextmanager
+    def entries(self) -> Iterator[list[int]]:
+        """Open the files into which a process writes "0" to join."""
+        fds: list[int] = []
+        try:
+            for folder in self.folders.values():
+                fds.append(os.open(folder / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC))
+            yield fds
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def cpu_s(self) -> float | None:
+        """Return the CPU seconds of all its processes, past ones included; None when that is not measured."""
+        with contextlib.suppress(OSError, ValueError):
+            if "" in self.folders:
+                words = (self.folders[""] / "cpu.stat").read_text().split()
+                return int(words[words.index("usage_usec") + 1]) / 1e6
+            if "cpuacct" in self.folders:
+                return int((self.folders["cpuacct"] / "cpuacct.usage").read_text()) / 1e9
+        return None
+
+    def ran_out_of_memory(self) -> bool:
+        """Say whether the kernel killed a process of the group for its memory."""
+        name = "memory.events" if "" in self.folders else "memory.oom_control"
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            folder = self.folders.get("") or self.folders["memory"]
+            words = (folder / name).read_text().split()
+            return int(words[words.index("oom_kill") + 1]) > 0
+        return False
+
+    def kill(self) -> None:
+        """Kill whatever is left in it."""
+        for folder in self.folders.values():
+            with contextlib.suppress(OSError):
+                if (folder / "cgroup.kill").exists():
+                    (folder / "cgroup.kill").write_text("1")
+                    continue
+                for pid in (folder / "cgroup.procs").read_text().split():
+                    os.kill(int(pid), 9)
+
+    def remove(self) -> bool:
+        """Remove the group and say whether it is gone."""
+        if self._removed:
+            return True
+        left = list(self.folders.values())
+        for _ in range(_SWEEPS):
+            left = [folder for folder in left if not _rmdir(folder)]
+            if not left:
+                break
+            self.kill()
+            os.sched_yield()
+        self._removed = not left
+        return self._removed
+
+
+def _limit(kind: str, folder: Path, memory_bytes: int, processes: int) -> None:
+    v1 = {"memory.limit_in_bytes": memory_bytes, "memory.memsw.limit_in_bytes": memory_bytes, "memory.swappiness": 0}
+    v2 = {"memory.max": memory_bytes, "memory.swap.max": 0, "memory.oom.group": 1, "pids.max": processes}
+    wanted: dict[str, int] = {"memory": v1, "pids": {"pids.max": processes}, "": v2}.get(kind, {})
+    for name, value in wanted.items():
+        # Swap accounting may be off; the memory limit itself may not.
+        if name in ("memory.limit_in_bytes", "memory.max", "pids.max") or (folder / name).exists():
+            (folder / name).write_text(str(value))
+
+
+def _memberships(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield (controller, path) of this process; the unified hierarchy's controller is ""."""
+    with contextlib.suppress(OSError):
+        for line in path.read_text().splitlines():
+            _, controllers, where = line.split(":", 2)
+            for name in controllers.split(","):
+                yield name, where
+
+
+def _below(mount: Path, where: str) -> Path:
+    # In a cgroup namespace the path is relative to what is mounted; elsewhere the mount shows the whole tree.
+    found = mount / where.lstrip("/")
+    return found if found.is_dir() else mount
+
+
+def _rmdir(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,136 @@
+"""An interpreter and our few files in, the command that starts a zygote in the outer jail out. Starts nothing itself.
+
+The outer jail shows the zygote the system's /usr, the interpreter, the virtual environment and the player's own files,
+all read-only, and nothing else: no home, no course, no network, no other process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOM = "/box"  # where our files stand inside
+# What runs in the box. Nothing else of ours may be in there.
+_FILES = [
+    "__init__.py",
+    "sandbox/__init__.py",
+    "sandbox/player*.py",
+    "sandbox/zygote.py",
+    "sandbox/monitor.py",
+    "sandbox/warm.py",
+    "sandbox/protocol/*.py",
+    "sandbox/jail/*.py",
+]
+_HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage"
+_SYSTEM = ("/lib", "/lib64", "/lib32", "/libx32", "/bin", "/sbin")
+_FROM_ETC = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
+HOME = "/job"
+WRITABLE = ("/tmp", "/job", "/dev/shm")  # of the zygote; each job mounts its own over them
+READABLE_PROC = ("/proc/cpuinfo", "/proc/meminfo")  # where /proc shows other processes too
+DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/full")
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """The Python that runs the player, and the folders that it needs."""
+
+    executable: str
+    folders: tuple[str, ...]  # outside /usr, parents before children
+    packages: tuple[str, ...]  # the site-packages folders, in which a copy of our own engine may stand
+
+    @classmethod
+    def current(cls) -> Interpreter:
+        """Describe the interpreter that runs this."""
+        real = str(Path(sys.executable).resolve())
+        wanted = [sys.base_prefix, sys.prefix, sysconfig.get_path("stdlib"), os.path.dirname(os.path.dirname(real))]
+        folders: list[str] = []
+        for folder in sorted({os.path.realpath(f) for f in wanted if f}):
+            if not any(_is_below(folder, known) for known in ["/usr", *folders]):
+                folders.append(folder)
+        if os.path.realpath(sys.prefix) != sys.prefix:
+            folders.append(sys.prefix)
+        packages = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+        return cls(sys.executable, tuple(folders), tuple(sorted(p for p in packages if p)))
+
+
+def our_files() -> list[Path]:
+    """Return the files of this package that go into the box."""
+    package = Path(__file__).parents[1]
+    return sorted(path for pattern in _FILES for path in package.glob(pattern))
+
+
+def inside(path: Path) -> str:
+    """Return where one of our files stands in the box."""
+    return f"{ROOM}/autograder/{path.relative_to(Path(__file__).parents[1])}"
+
+
+def environment(room: str = ROOM) -> dict[str, str]:
+    """Return the whole environment of the zygote and so of every job: no variable of ours goes in."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/tmp",
+        "USER": "student",
+        "LOGNAME": "student",
+        "LANG": "C.UTF-8",
+        "MPLBACKEND": "Agg",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONPATH": room,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "",
+        # Huge pages make the fork cheap: fewer page tables to copy. glibc alone honours the tunable.
+        "PYTHONMALLOC": "malloc",
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    }
+
+
+def zygote_command(interpreter: Interpreter) -> list[str]:
+    """Return the zygote's own command."""
+    return [interpreter.executable, "-s", "-P", "-m", "autograder.sandbox.zygote"]
+
+
+def bwrap_command(bwrap: str, interpreter: Interpreter, source_of: Callable[[str], str] = lambda path: path) -> list[str]:
+    """Return the zygote's command inside bubblewrap.
+
+    source_of(path) says where to bind a folder or file of ours from, if not from its own place.
+    """
+    args = [bwrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+    args += ["--uid", "1000", "--gid", "1000", "--hostname", "box", "--new-session", "--ro-bind", "/usr", "/usr"]
+    for path in _SYSTEM:
+        if os.path.islink(path):
+            args += ["--symlink", os.readlink(path), path]
+        elif os.path.isdir(path):
+            args += ["--ro-bind", path, path]
+    for folder in interpreter.folders:
+        args += ["--ro-bind", source_of(folder), folder]
+    for packages in interpreter.packages:
+        # An installed engine would stand there with the course's service and bridge; the box needs none of it.
+        if os.path.isdir(os.path.join(packages, "autograder")):
+            args += ["--tmpfs", os.path.join(packages, "autograder")]
+    for file in our_files():
+        args += ["--ro-bind", source_of(str(file)), inside(file)]
+    for path in _FROM_ETC:
+        args += ["--ro-bind-try", path, path]
+    # The allocator reads the setting here, and without it the tunable silently does nothing.
+    args += ["--ro-bind-try", _HUGE_PAGES, _HUGE_PAGES, "--proc", "/proc", "--dev", "/dev"]
+    for folder in WRITABLE:
+        args += ["--dir", folder]
+    # bubblewrap's root and /dev stay writable for its uid: jobs of one zygote would share a blackboard. /tmp is for the
+    # zygote's own start; every job mounts its own over it.
+    args += ["--tmpfs", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
+    return [*args, "--", *zygote_command(interpreter)]
+
+
+def landlock_folders(interpreter: Interpreter) -> tuple[str, ...]:
+    """Return what a job may read beside our files: the system and the interpreter."""
+    return ("/usr", *_SYSTEM, *_FROM_ETC, *interpreter.folders, _HUGE_PAGES)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
