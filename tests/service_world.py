@@ -17,7 +17,7 @@ from html.parser import HTMLParser
 from jupyterhub.services.auth import HubOAuth
 from tornado import httpserver, netutil, web
 
-from autograder.service.app import make_app
+from autograder.service.app import make_app, make_server
 from autograder.service.desk import Desk
 from autograder.service.roles import ENTER, ROLES, SERVICE
 
@@ -62,7 +62,7 @@ class World:
 
     port: int
     hub: TinyHub
-    auth: HubOAuth
+    cookie_secret: bytes
 
     def ask(self, path: str, role: str | None = None, method: str = "GET", body: str | None = None, **headers: str) -> Answer:
         """Send one request below the prefix, with the role's token; redirects are not followed."""
@@ -92,13 +92,14 @@ def serving(desk: Desk) -> Iterator[World]:
         oauth_client_id="service-bootcamp",
         access_scopes={ENTER},
     )
+    app = make_app(desk, auth, PREFIX, "/hub/")
     loop = asyncio.new_event_loop()
     servers: list[httpserver.HTTPServer] = []
 
     async def start() -> None:
-        for app, one in zip((hub.app(), make_app(desk, auth, PREFIX, "/hub/")), sockets, strict=True):
-            servers.append(httpserver.HTTPServer(app, max_body_size=64 * 1024))
-            servers[-1].add_sockets([one])
+        servers.extend((httpserver.HTTPServer(hub.app()), make_server(app)))
+        for server, one in zip(servers, sockets, strict=True):
+            server.add_sockets([one])
 
     async def stop() -> None:
         for server in servers:
@@ -110,7 +111,7 @@ def serving(desk: Desk) -> Iterator[World]:
     thread.start()
     asyncio.run_coroutine_threadsafe(start(), loop).result(30)
     try:
-        yield World(port, hub, auth)
+        yield World(port, hub, app.settings["cookie_secret"])
     finally:
         asyncio.run_coroutine_threadsafe(stop(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)

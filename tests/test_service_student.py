@@ -20,16 +20,16 @@ from tests.cohort_world import NOW, START
 from tests.service_world import Text, World, serving
 
 STATUSES = {
-    "T1.causal_mask": (Status.PASS, 1.0),
-    "T1.attention": (Status.FAIL, 0.5),
-    "T1.multi_head_attention": (Status.INFRA, 0.0),
-    "T1.positions": (Status.SKIPPED, 0.0),
-    "T1.rope": (Status.TIMEOUT, 0.0),
-    "T1.block": (Status.CRASHED, 0.0),
-    "T1.mlp": (Status.ERROR, 0.0),
-    "T1.gpt": (Status.TAMPERED, 0.0),
-    "T1.param_count": (Status.FAIL, 0.0),
-    "T1.previous_token_head": (Status.PASS, 1.0),
+    "t1_attention.causal_mask": (Status.PASS, 1.0),
+    "t1_attention.attention": (Status.FAIL, 0.5),
+    "t1_attention.multi_head_attention": (Status.INFRA, 0.0),
+    "t1_attention.positions": (Status.SKIPPED, 0.0),
+    "t1_attention.rope": (Status.TIMEOUT, 0.0),
+    "t1_attention.block": (Status.CRASHED, 0.0),
+    "t1_attention.mlp": (Status.ERROR, 0.0),
+    "t1_attention.gpt": (Status.TAMPERED, 0.0),
+    "t1_attention.param_count": (Status.FAIL, 0.0),
+    "t1_attention.previous_token_head": (Status.PASS, 1.0),
 }
 
 
@@ -41,7 +41,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def desk(tmp_path: Path, ledger: Ledger) -> Desk:
-    return Desk(Catalog(cohort_world.write_course(tmp_path / "course")), ledger, lambda: NOW)
+    return Desk(Catalog(cohort_world.write_course(tmp_path / "course")), ledger, lambda: NOW, cohort_world.evaluate)
 
 
 def hand_in(desk: Desk, name: str, hours: float = 1, statuses: dict = STATUSES, **changed: object) -> Attempt:
@@ -67,7 +67,7 @@ def test_every_status_is_said_in_words_with_its_points(desk: Desk) -> None:
     newest = card(desk, "ada").newest
 
     assert newest is not None
-    assert [(r.id.removeprefix("T1."), r.mark.word, r.points) for r in newest.rows] == [
+    assert [(r.id, r.mark.word, r.points) for r in newest.rows] == [
         ("causal_mask", "passed", "4"),
         ("attention", "partly", "3"),
         ("multi_head_attention", "our fault", "–"),
@@ -110,7 +110,7 @@ def test_our_fault_is_said_aloud_and_its_reason_kept_from_the_student(desk: Desk
         ),
         (lambda desk: hand_in(desk, "ada", verdicts=(), error="line 3: not JSON"), "could not be read"),
         (lambda desk: hand_in(desk, "ada"), "partly unscored: our fault"),
-        (lambda desk: hand_in(desk, "ada", statuses={**STATUSES, "T1.multi_head_attention": (Status.FAIL, 0)}), "graded"),
+        (lambda desk: hand_in(desk, "ada", statuses={**STATUSES, "t1_attention.multi_head_attention": (Status.FAIL, 0)}), "graded"),
         (lambda desk: hand_in(desk, "ada", statuses=dict.fromkeys(STATUSES, (Status.PASS, 1.0))), "all passed"),
     ],
     ids=["nothing", "received", "unreadable", "our fault", "graded", "passed"],
@@ -169,8 +169,8 @@ def test_a_rebuilt_release_is_read_again(desk: Desk) -> None:
     path = desk.catalog.assignments[0].release / "assignment.json"
     path.write_text(path.read_text().replace('"Bilinear"', '"Bilinear forms"'))
 
-    assert before["F1.bilinear"].title == "Bilinear"
-    assert desk.catalog.exercises("f1_tensors")["F1.bilinear"].title == "Bilinear forms"
+    assert before["f1_tensors.bilinear"].title == "Bilinear"
+    assert desk.catalog.exercises("f1_tensors")["f1_tensors.bilinear"].title == "Bilinear forms"
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_what_a_student_wrote_never_becomes_markup(desk: Desk, world: World) -> 
     world.hub.let_in("mallory", HOSTILE, ("access:services!service=bootcamp",))
     checks = (CheckResult("c", Status.FAIL, 1.0, hint=HOSTILE + "2"), CheckResult("d", Status.FAIL, 1.0, hint=HOSTILE + "3"))
     verdicts = (
-        Verdict("T1.causal_mask", Status.FAIL, 0.0, 4.0, checks, HOSTILE, (HOSTILE,)),
+        Verdict("t1_attention.causal_mask", Status.FAIL, 0.0, 4.0, checks, HOSTILE, (HOSTILE,)),
         Verdict(HOSTILE, Status.FAIL, 0.0, 4.0),
     )
     hand_in(desk, HOSTILE, verdicts=verdicts, notes=(HOSTILE,))
@@ -224,5 +224,5 @@ def test_an_empty_course_has_a_page_that_says_so(tmp_path: Path, ledger: Ledger)
     (tmp_path / "assignments" / "course.toml").write_text('title = "New"\n')
     from autograder.course import load
 
-    with serving(Desk(Catalog(load(tmp_path)), ledger, lambda: NOW)) as world:
+    with serving(Desk(Catalog(load(tmp_path)), ledger, lambda: NOW, cohort_world.evaluate)) as world:
         assert "No assignments yet" in world.ask("me", "student").body

@@ -10,18 +10,16 @@ from datetime import UTC, datetime
 from urllib.parse import urlparse
 
 from jupyterhub.services.auth import HubOAuth
-from tornado import httpserver, ioloop
+from tornado import ioloop
 
 from autograder import course
 from autograder.errors import BootcampError
 from autograder.home import Home
 from autograder.records import Ledger
-from autograder.service.app import make_app
+from autograder.service.app import make_app, make_server
 from autograder.service.catalog import Catalog
 from autograder.service.desk import Desk
-
-# No route takes a body yet, so none is read.
-_MAX_BODY_BYTES = 64 * 1024
+from autograder.service.estimates import silent
 
 
 def main() -> int:
@@ -37,7 +35,7 @@ def main() -> int:
     try:
         home = Home.from_env(os.environ)
         ledger = Ledger.open(home.ledger_url)
-        desk = Desk(Catalog(course.load(home.course_root)), ledger, lambda: datetime.now(UTC))
+        desk = Desk(Catalog(course.load(home.course_root)), ledger, lambda: datetime.now(UTC), silent)
     except BootcampError as e:
         print(e, file=sys.stderr)
         return 2
@@ -45,8 +43,7 @@ def main() -> int:
     hub_prefix = os.environ.get("JUPYTERHUB_BASE_URL", "/") + "hub/"
     application = make_app(desk, HubOAuth(base_url=prefix), prefix, hub_prefix)
     address = urlparse(os.environ["JUPYTERHUB_SERVICE_URL"])
-    server = httpserver.HTTPServer(application, xheaders=True, max_body_size=_MAX_BODY_BYTES)
-    server.listen(address.port or 80, address.hostname or "127.0.0.1")
+    make_server(application).listen(address.port or 80, address.hostname or "127.0.0.1")
     # The Hub ends its services with SIGINT.
     with suppress(KeyboardInterrupt), ledger:
         ioloop.IOLoop.current().start()

@@ -10,17 +10,18 @@ from types import MappingProxyType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from jupyterhub.services.auth import HubOAuth
-from tornado import web
+from tornado import httpserver, web
 
 from autograder.service.desk import Desk
 from autograder.service.handlers import Asset
-from autograder.service.pages import ExerciseRow, help_of
+from autograder.service.pages import EstimateView, ExerciseRow, PointsCell, help_of
 from autograder.service.routes import ROUTES
 from autograder.service.shell import NotFound
 from autograder.service.wording import plain
 
 # A right that an organizer takes away must be gone within this time; the mixin's own default is 300 s.
 CACHE_MAX_AGE_S = 30
+MAX_BODY_BYTES = 64 * 1024
 _KINDS: Mapping[str, str] = MappingProxyType({".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"})
 
 
@@ -41,6 +42,11 @@ def make_app(desk: Desk, hub_auth: HubOAuth, prefix: str, hub_prefix: str) -> we
     )
 
 
+def make_server(application: web.Application) -> httpserver.HTTPServer:
+    """Return a server that believes the Hub's proxy about addresses and reads no large body: no route takes one yet."""
+    return httpserver.HTTPServer(application, xheaders=True, max_body_size=MAX_BODY_BYTES)
+
+
 def templates() -> Environment:
     """Return the templates: everything that they place is escaped, and a name that they do not know is an error."""
     environment = Environment(
@@ -51,7 +57,9 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(row_help=partial(help_of, ExerciseRow))
+    environment.globals.update(
+        row_help=partial(help_of, ExerciseRow), cell_help=partial(help_of, PointsCell), estimate_help=partial(help_of, EstimateView)
+    )
     return environment
 
 

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from autograder.records import Ledger
-from autograder.service import student
+from autograder.records import Ledger, Student
+from autograder.service import estimates, student
 from autograder.service.catalog import Catalog
-from autograder.service.pages import AttemptPage, Snapshot, StudentPage
+from autograder.service.cohort import View, cohort_page
+from autograder.service.estimates import Evaluation
+from autograder.service.pages import AttemptPage, CohortPage, PersonPage, Snapshot, StudentPage
 from autograder.service.wording import Moment
 
 
@@ -20,6 +22,7 @@ class Desk:
     catalog: Catalog
     ledger: Ledger
     clock: Callable[[], datetime]
+    evaluate: Callable[[Ledger, str], Evaluation]
 
     def snapshot(self) -> Snapshot:
         return Snapshot(self.ledger.last_event(), Moment.of(self.clock()))
@@ -45,3 +48,57 @@ class Desk:
                     view = student.attempt_view(self.catalog, result, attempt)
                     return AttemptPage(name, self.catalog.name(result.assignment), view, len(result.attempts), snapshot)
         return None
+
+    def cohorts(self) -> list[str]:
+        """Return the cohorts, the newest first."""
+        newest: dict[str, datetime] = {}
+        for one in self.ledger.students():
+            newest[one.cohort] = max(one.joined_at, newest.get(one.cohort, one.joined_at))
+        return sorted(newest, key=lambda cohort: (newest[cohort], cohort), reverse=True)
+
+    def cohort(self, cohort: str, order: str, part: int) -> CohortPage | None:
+        """Return the page of a cohort ("" is the newest), None when there is no such cohort."""
+        snapshot, known = self.snapshot(), self.cohorts()
+        chosen = cohort or (known[0] if known else "")
+        if chosen not in known and known:
+            return None
+        view = View(chosen, order, part)
+        students, names = self.ledger.students(chosen), self.ledger.names(chosen)
+        rows = self.ledger.cohort_table(chosen, as_of=snapshot.event)
+        return cohort_page(self.catalog, view, known, students, names, rows, self.evaluate(self.ledger, chosen), snapshot)
+
+    def person(self, pseudonym: str, viewer: str) -> PersonPage | None:
+        """Return an organizer's page of one student, and record that it was looked at; None when there is no such student."""
+        found = self._find(pseudonym)
+        if found is None:
+            return None
+        self._looked_at(found, viewer, {"page": "person"})
+        snapshot, evaluation = self.snapshot(), self.evaluate(self.ledger, found.cohort)
+        standing = evaluation.by_student.get(pseudonym, estimates.UNKNOWN)
+        return PersonPage(
+            name=self.ledger.names(found.cohort).get(pseudonym, pseudonym),
+            pseudonym=pseudonym,
+            cohort=found.cohort,
+            joined=Moment.of(found.joined_at),
+            left=Moment.of(found.left_at) if found.left_at else None,
+            estimate=estimates.view(standing),
+            scale=estimates.scale(evaluation),
+            legend=estimates.legend(evaluation),
+            cards=student.cards(self.catalog, self.ledger.results(pseudonym)),
+            snapshot=snapshot,
+        )
+
+    def person_attempt(self, pseudonym: str, attempt_id: str, viewer: str) -> AttemptPage | None:
+        """Return an organizer's page of one student's attempt, and record that it was looked at."""
+        found = self._find(pseudonym)
+        if found is None:
+            return None
+        self._looked_at(found, viewer, {"page": "attempt", "attempt": attempt_id})
+        return self.attempt(pseudonym, self.ledger.names(found.cohort).get(pseudonym, pseudonym), attempt_id)
+
+    def _find(self, pseudonym: str) -> Student | None:
+        return next((s for s in self.ledger.students() if s.pseudonym == pseudonym), None)
+
+    def _looked_at(self, person: Student, viewer: str, page: dict[str, str]) -> None:
+        # Before the page is made: what cannot be recorded is not shown.
+        self.ledger.record("person.viewed", self.clock(), viewer, person.pseudonym, page)

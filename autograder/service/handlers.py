@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tornado import web
 
+from autograder.service.cohort import ORDERS
 from autograder.service.desk import Desk
-from autograder.service.roles import READ_ALL
+from autograder.service.roles import FLAGS, READ_ALL
 from autograder.service.shell import Guarded, Viewer
 
 _ASSET_MAX_AGE_S = 3600
+_PART = re.compile(r"[1-9][0-9]{0,5}")
 
 
 class Page(Guarded):
@@ -53,6 +56,41 @@ class OwnAttempt(Page):
         if page is None:
             raise web.HTTPError(404)
         self.place("attempt.html", page=page, own=True, back=self.settings["prefix"] + "me", back_text="My work", here="me")
+
+
+class Cohort(Page):
+    """The cohort table."""
+
+    async def get(self) -> None:
+        order = self.get_query_argument("order", "name")
+        part = self.get_query_argument("part", "1")
+        if order not in ORDERS or not _PART.fullmatch(part):
+            raise web.HTTPError(400)
+        page = await asyncio.to_thread(self.desk.cohort, self.get_query_argument("cohort", ""), order, int(part))
+        if page is None:
+            raise web.HTTPError(404)
+        self.place("cohort.html", page=page, may_open=self.who.may(FLAGS), here="cohort")
+
+
+class Person(Page):
+    """One student, as organizers see them; looking is recorded."""
+
+    async def get(self, pseudonym: str) -> None:
+        page = await asyncio.to_thread(self.desk.person, pseudonym, self.who.name)
+        if page is None:
+            raise web.HTTPError(404)
+        self.place("person.html", page=page, here="cohort")
+
+
+class PersonAttempt(Page):
+    """One attempt of one student, as organizers see it; looking is recorded."""
+
+    async def get(self, pseudonym: str, attempt_id: str) -> None:
+        page = await asyncio.to_thread(self.desk.person_attempt, pseudonym, attempt_id, self.who.name)
+        if page is None:
+            raise web.HTTPError(404)
+        back = f"{self.settings['prefix']}cohort/student/{pseudonym}"
+        self.place("attempt.html", page=page, own=False, back=back, back_text=page.name, here="cohort")
 
 
 class Health(Guarded):

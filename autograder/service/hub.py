@@ -99,11 +99,14 @@ class HubSettings:
             _write_private(path, secrets.token_urlsafe(_PASSWORD_BYTES) + "\n")
         return path.read_text("ascii").strip()
 
-    def write(self) -> Path:
-        """Create the folders and write settings.json; return its path."""
+    def make_folders(self) -> None:
+        """Create what the Hub works in, closed to other users of the machine."""
         for folder in (self.home, self.folder, self.users, self.exchange):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
+
+    def write(self) -> Path:
+        """Write settings.json and return its path."""
         data = {**asdict(self), "course_root": str(self.course_root), "home": str(self.home), "config": str(self.config)}
         path = self.folder / "settings.json"
         # A ledger's address may hold a password, so nobody else reads this file.

@@ -31,11 +31,10 @@ class ExerciseRow:
     """One exercise of one attempt."""
 
     title: Annotated[str, "What the exercise asks for."]
-    id: Annotated[str, "The exercise's name in the notebook."]
+    id: Annotated[str, "What the answer is called in the notebook."]
     mark: Annotated[Mark, "How the hidden checks judged the answer."]
-    points: Annotated[str, "Points earned; a dash when we could not grade it."]
-    max_points: Annotated[str, "Points that the exercise is worth."]
-    share: Annotated[int, "Points earned in per cent of what the exercise is worth."]
+    points: Annotated[str, "Points earned; a dash when we could not grade it. A bonus exercise earns none."]
+    max_points: Annotated[str, "Points that the exercise is worth; empty for a bonus."]
     tries: Annotated[str, "How often an answer was handed in so far; handing in the empty exercise does not count."]
     hint: Annotated[str, "What the first failed check noticed."]
     more_hints: Annotated[tuple[str, ...], "What further failed checks noticed."]
@@ -106,4 +105,129 @@ class AttemptPage:
     assignment: Annotated[str, "The assignment's title."]
     attempt: Annotated[AttemptView, "The attempt."]
     n_attempts: Annotated[int, "How many attempts there are at this assignment."]
+    snapshot: Annotated[Snapshot, "Which state of the records this is."]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """An estimate drawn on a line: where its marks stand, in units of the drawing."""
+
+    low: Annotated[float, "Where the interval begins."]
+    high: Annotated[float, "Where the interval ends."]
+    mid: Annotated[float, "Where the estimate stands."]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A label of an axis."""
+
+    at: Annotated[float, "Where it stands, in units of the drawing."]
+    text: Annotated[str, "What it says."]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The axis that every strip of a page shares."""
+
+    width: Annotated[float, "How wide the drawing is."]
+    ticks: Annotated[tuple[Tick, ...], "The axis' labels."]
+    bar: Annotated[Tick | None, "Where the bar for an invitation stands."]
+
+
+@dataclass(frozen=True)
+class EstimateView:
+    """What the tracker says of one student."""
+
+    state: Annotated[Mark, "What the tracker suggests. It is an invitation to look, never a verdict."]
+    chance: Annotated[str, "The probability of ending the course above the bar, given the first tries so far."]
+    value: Annotated[
+        str, "Estimated ability at the end of the course, on the cohort's scale: 0 is the middle, 1 a standard deviation."
+    ]
+    interval: Annotated[str, "The true value lies in it with the probability that the legend names."]
+    strip: Annotated[Strip | None, "The same interval as a drawing."]
+    evidence: Annotated[str, "How many first tries the estimate rests on."]
+    reasons: Annotated[tuple[str, ...], "Why the state is what it is, what speaks against it too."]
+
+
+@dataclass(frozen=True)
+class PointsCell:
+    """One student's newest attempt at one assignment."""
+
+    points: Annotated[str, "Points of the newest attempt; a dash when nothing was handed in or nothing could be graded."]
+    mark: Annotated[
+        Mark | None, "What is special about it: it waits, it could not be read, or part of it is unscored by our fault."
+    ]
+
+
+@dataclass(frozen=True)
+class CohortLine:
+    """One student in the cohort table."""
+
+    name: Annotated[str, "The student's name on the Hub."]
+    pseudonym: Annotated[str, "The student's name in the records."]
+    left: Annotated[bool, "Whether the student has left the course."]
+    estimate: Annotated[EstimateView, "What the tracker says."]
+    cells: Annotated[tuple[PointsCell, ...], "One cell per assignment."]
+    total: Annotated[str, "Points of the newest attempts together."]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One assignment in the cohort table."""
+
+    id: Annotated[str, "The assignment's folder."]
+    short: Annotated[str, "What stands above the column."]
+    title: Annotated[str, "The assignment's title."]
+    max_points: Annotated[str, "Points that it is worth."]
+    n_handed_in: Annotated[int, "How many students of the cohort have handed in."]
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many students are in one state."""
+
+    mark: Annotated[Mark, "The state."]
+    n: Annotated[int, "How many students are in it."]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A link that shows the same page otherwise."""
+
+    text: Annotated[str, "What it chooses."]
+    query: Annotated[str, "What it adds to the page's address."]
+    is_chosen: Annotated[bool, "Whether the page is shown this way now."]
+
+
+@dataclass(frozen=True)
+class CohortPage:
+    """Everybody of one cohort. There is no order by points or probability, so there is no bottom of a list."""
+
+    cohort: Annotated[str, "The cohort's name."]
+    n_students: Annotated[int, "How many students the cohort has."]
+    counts: Annotated[tuple[Count, ...], "How many students are in each state."]
+    columns: Annotated[tuple[Column, ...], "The course's assignments."]
+    lines: Annotated[tuple[CohortLine, ...], "The students of this part of the table."]
+    scale: Annotated[Scale, "The axis of the estimates."]
+    orders: Annotated[tuple[Choice, ...], "How the table can be ordered."]
+    cohorts: Annotated[tuple[Choice, ...], "Which cohorts there are."]
+    parts: Annotated[tuple[Choice, ...], "The parts of a long table."]
+    shown: Annotated[str, "Which students this part of the table shows."]
+    legend: Annotated[tuple[str, ...], "How the estimate was made, and how to read it."]
+    snapshot: Annotated[Snapshot, "Which state of the records this is."]
+
+
+@dataclass(frozen=True)
+class PersonPage:
+    """One student, for an organizer. That it was looked at is an event in the ledger."""
+
+    name: Annotated[str, "The student's name on the Hub."]
+    pseudonym: Annotated[str, "The student's name in the records."]
+    cohort: Annotated[str, "The student's cohort."]
+    joined: Annotated[Moment, "When the student joined."]
+    left: Annotated[Moment | None, "When the student left."]
+    estimate: Annotated[EstimateView, "What the tracker says."]
+    scale: Annotated[Scale, "The axis of the estimate."]
+    legend: Annotated[tuple[str, ...], "How the estimate was made, and how to read it."]
+    cards: Annotated[tuple[AssignmentCard, ...], "The course's assignments in teaching order."]
     snapshot: Annotated[Snapshot, "Which state of the records this is."]

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from tornado import web
 
 from autograder.service import handlers
-from autograder.service.shell import ENTER, PUBLIC, Callback
+from autograder.service.roles import FLAGS, READ_ALL
+from autograder.service.shell import INSIDE, PUBLIC, Callback
 
 # Ids and pseudonyms are ours and consist of these; anything else is no such page.
 _ID = r"([0-9A-Za-z_-]{1,64})"
@@ -33,9 +34,12 @@ def _get(path: str, handler: type[web.RequestHandler], scope: str) -> Route:
 
 
 ROUTES: tuple[Route, ...] = (
-    _get("", handlers.Start, ENTER),
-    _get("me", handlers.OwnWork, ENTER),
-    _get(f"me/attempt/{_ID}", handlers.OwnAttempt, ENTER),
+    _get("", handlers.Start, INSIDE),
+    _get("me", handlers.OwnWork, INSIDE),
+    _get(f"me/attempt/{_ID}", handlers.OwnAttempt, INSIDE),
+    _get("cohort", handlers.Cohort, READ_ALL),
+    _get(f"cohort/student/{_ID}", handlers.Person, FLAGS),
+    _get(f"cohort/student/{_ID}/attempt/{_ID}", handlers.PersonAttempt, FLAGS),
     _get("healthz", handlers.Health, PUBLIC),
     _get(r"static/([a-z]+\.[a-z]+)", handlers.AssetFile, PUBLIC),
     _get("oauth_callback", Callback, PUBLIC),

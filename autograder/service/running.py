@@ -79,12 +79,12 @@ def running(home: Home, course: Course, accounts: Accounts, port: int) -> Iterat
     """
     ports = Ports(port, *_free_ports(3)) if is_free(port) else _taken(port)
     settings = HubSettings(course.root, home.path, config_folder(course), home.ledger_url, accounts, ports)
-    path = settings.write()
-    password = settings.password()
-    # nbgrader's course folder is the instructor's root, and must exist before the first instructor comes.
-    home.nbgrader_root.mkdir(exist_ok=True)
-    hand_out(course, settings.exchange)
+    settings.make_folders()
     with _locked(settings.folder / "lock") as lock, open(settings.log, "ab") as log:
+        path, password = settings.write(), settings.password()
+        # nbgrader's course folder is the instructor's root, and must exist before the first instructor comes.
+        home.nbgrader_root.mkdir(exist_ok=True)
+        hand_out(course, settings.exchange)
         process = subprocess.Popen(
             [sys.executable, "-m", "jupyterhub", "-f", str(settings.config / _CONFIG_FILE)],
             cwd=settings.folder,

@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment
@@ -20,7 +21,7 @@ from tornado import web
 from autograder.service.roles import READ_ALL
 
 PUBLIC = "public"  # needed by nobody: a health check, a style sheet, the way back from the login
-ENTER = ""  # needed: to be allowed into the service at all, which the Hub's own access scope says
+INSIDE = "inside"  # needed: to be allowed into the service at all, which the Hub's own access scope says
 
 _HEADERS: Mapping[str, str] = {
     # No script at all, no style but our file, no frame of a stranger: what a student writes can only ever be text.
@@ -54,7 +55,7 @@ class Link:
     scope: str
 
 
-NAVIGATION = (Link("cohort", "Cohort", READ_ALL), Link("me", "My work", ENTER))
+NAVIGATION = (Link("cohort", "Cohort", READ_ALL), Link("me", "My work", INSIDE))
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Shell(web.RequestHandler):
     """Security headers and error pages, for every answer that we give."""
 
     viewer: Viewer | None = None
+    needs: Mapping[str, str] = MappingProxyType({})
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
@@ -83,6 +85,8 @@ class Shell(web.RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Show what happened in plain words; what exactly broke goes to the log under the number that is shown."""
         incident = ""
+        if status_code == 405:
+            self.set_header("Allow", ", ".join(self.needs))
         if status_code >= 500:
             incident = secrets.token_hex(4)
             _log.error("incident %s: %s %s", incident, self.request.method, self.request.path)
@@ -95,7 +99,7 @@ class Shell(web.RequestHandler):
         environment: Environment = self.settings["templates"]
         self.set_header("Content-Type", "text/html; charset=utf-8")
         viewer = self.viewer
-        links = [link for link in NAVIGATION if viewer and (link.scope == ENTER or viewer.may(link.scope))]
+        links = [link for link in NAVIGATION if viewer and (link.scope == INSIDE or viewer.may(link.scope))]
         around = {
             "prefix": self.settings["prefix"],
             "hub": self.settings["hub_prefix"],
@@ -117,8 +121,6 @@ class NotFound(Shell):
 class Guarded(HubOAuthenticated, Shell):
     """A handler behind the routing table: `needs` maps each method that it answers to the scope that it takes."""
 
-    needs: Mapping[str, str]
-
     def initialize(self, needs: Mapping[str, str]) -> None:
         self.needs = needs
 
@@ -130,7 +132,6 @@ class Guarded(HubOAuthenticated, Shell):
     async def prepare(self) -> None:
         needed = self.needs.get(self.request.method or "")
         if needed is None:
-            self.set_header("Allow", ", ".join(self.needs))
             raise web.HTTPError(405)
         if needed == PUBLIC:
             return
@@ -146,7 +147,7 @@ class Guarded(HubOAuthenticated, Shell):
         if model.get("kind") != "user" or not self.hub_auth.check_scopes(self.hub_scopes, model):
             raise web.HTTPError(403)
         self.viewer = Viewer(model["name"], scopes)
-        if needed != ENTER and not self.viewer.may(needed):
+        if needed != INSIDE and not self.viewer.may(needed):
             raise web.HTTPError(403)
 
 
@@ -163,5 +164,4 @@ class Callback(HubOAuthCallbackHandler, Shell):
 
     def prepare(self) -> None:
         if self.request.method not in self.needs:
-            self.set_header("Allow", ", ".join(self.needs))
             raise web.HTTPError(405)

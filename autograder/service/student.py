@@ -97,13 +97,12 @@ def _row(verdict: Verdict, exercise: Exercise | None, tries: Tries | None) -> Ex
     n_passed = sum(c.status is Status.PASS for c in verdict.checks)
     return ExerciseRow(
         title=exercise.title if exercise else verdict.exercise,
-        id=verdict.exercise,
+        id=exercise.name if exercise else verdict.exercise,
         mark=_verdict_mark(verdict),
-        points=wording.number(verdict.points),
-        max_points=wording.number(verdict.max_points),
-        share=_share(verdict.points or 0.0, verdict.max_points),
+        points=wording.number(verdict.points) if verdict.max_points else "bonus",
+        max_points=wording.number(verdict.max_points) if verdict.max_points else "",
         tries=str(tries.n_tries) if tries else "0",
-        hint=verdict.hint,
+        hint="" if verdict.status is Status.SKIPPED else verdict.hint,  # the mark says it already
         more_hints=tuple(dict.fromkeys(hints)),
         checks=f"{n_passed} of {len(verdict.checks)}" if verdict.checks else wording.NOTHING,
         notes=() if verdict.status is Status.INFRA else verdict.notes,  # why we failed is for us, not for the student
