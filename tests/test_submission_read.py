@@ -129,6 +129,21 @@ def test_helpers_in_other_cells_come_along_and_experiments_do_not():
     assert "1 / 0" not in sources(submission, D)
 
 
+def test_local_names_do_not_drag_experiments_in():
+    """A demo's variable that happens to bear the name of an answer's local one is not part of the answer."""
+    raw = notebook(cell("for y in range(3):\n    print(y)"), cell("def double(x):\n    y = x\n    return y + y", grade_id="double"))
+
+    assert "range" not in sources(read(raw, MANIFEST), D)
+
+
+@pytest.mark.parametrize("change", ["TABLE.append(2)", "TABLE[0:] = [2]", "TABLE += [2]", "setattr(TABLE, 'k', 2)", "del TABLE[:]"])
+def test_what_changes_a_helper_comes_along(change: str):
+    """A constant that a later cell fills is filled when the answer reads it."""
+    raw = notebook(cell("TABLE = []"), cell(change), cell("def double(x):\n    return TABLE[-1] * x", grade_id="double"))
+
+    assert change in sources(read(raw, MANIFEST), D)
+
+
 def test_line_numbers_of_helpers_stay_those_of_the_cell():
     """Lines that are left out are blanked, not dropped, so that a traceback points to the right line."""
     raw = notebook(

@@ -10,9 +10,9 @@ import ast
 from collections.abc import Mapping
 from pathlib import Path
 
-from autograder.authoring.names import BUILTINS, Names, statements, union
 from autograder.authoring.plan import Plan, PlannedCell, Solution
 from autograder.errors import CourseError
+from autograder.submission.scopes import BUILTINS, Names, statements, union
 
 _ONLY_IN_NOTEBOOKS = frozenset({"display", "get_ipython"})
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from autograder.authoring.names import Names, statements
 from autograder.errors import CourseError
 from autograder.submission.definitions import Definition
+from autograder.submission.scopes import Names, statements
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 _Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -60,10 +60,10 @@ def _build(home: Home, course: Course) -> None:
     if stamp.is_file() and stamp.read_text("ascii") == key and (home.nbgrader_root / "gradebook.db").is_file():
         return
     from autograder.authoring.build import build
-    from autograder.commands.init import prepare_nbgrader
+    from autograder.authoring.course_folder import prepare
 
     build(course, course.root / "release")
-    prepare_nbgrader(home, course)
+    prepare(course, home)
     stamp.write_text(_key_of(course), "ascii")
 
 

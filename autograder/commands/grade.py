@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from autograder import course as courses
-from autograder.commands.batch import Result, find_entries, grade_batch
+from autograder.commands.batch import find_entries, grade_batch
 from autograder.home import Home
 
 
@@ -48,17 +48,13 @@ def command(
     ends = grade_batch(home, entries, cohort, workers, keep=not dry_run, now=lambda: datetime.now(UTC))
     results = watch(entries, ends, as_json)
     if not dry_run:
-        _publish(home, course, results, quiet=as_json)
+        from autograder.commands.publish import publish
+
+        n = publish(home, course, results)
+        if not as_json:
+            click.echo(f"{n} results stand in nbgrader's gradebook, {home.nbgrader_root / 'gradebook.db'}")
     if as_json:
         click.echo(json.dumps([r.as_json() for r in results], indent=1))
     else:
         show(results)
     sys.exit(3 if any(r.is_ours for r in results) else 1 if any(r.is_unreadable for r in results) else 0)
-
-
-def _publish(home: Home, course: courses.Course, results: list[Result], *, quiet: bool) -> None:
-    from autograder.nbgrader_bridge.publish import publish_results
-
-    n = publish_results(home, course, results)
-    if not quiet:
-        click.echo(f"{n} results published to nbgrader's gradebook, {home.nbgrader_root / 'gradebook.db'}")

@@ -12,7 +12,7 @@ from autograder.home import Home
 @click.pass_obj
 def command(home: Home) -> None:
     """Make the folder of a running course: seed, ledger, nbgrader's course folder. Running it again changes nothing."""
-    from autograder.nbgrader_bridge.course_dir import prepare
+    from autograder.authoring.course_folder import prepare
     from autograder.records import Ledger
 
     course = courses.load(home.course_root)

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass
 
 from autograder.submission.notebook import plain_python
+from autograder.submission.scopes import names
 
 _MAX_DEPTH = 200  # of nested brackets: deeper source only serves to exhaust the parser
 
@@ -82,42 +83,33 @@ def _depth(source: str) -> int:
 def _statement(node: ast.stmt) -> Statement:
     decorators = getattr(node, "decorator_list", [])
     first = min([node.lineno, *(d.lineno for d in decorators)])
-    loads = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-    # `global x` in a function reads or writes the module's x.
-    loads |= {name for n in ast.walk(node) if isinstance(n, ast.Global) for name in n.names}
+    found = names(node)
     star = isinstance(node, ast.ImportFrom) and any(a.name == "*" for a in node.names)
-    return Statement(first, node.end_lineno or node.lineno, frozenset(_bound(node)), frozenset(loads), star)
+    return Statement(first, node.end_lineno or node.lineno, found.binds | _changed(node), found.loads, star)
 
 
-def _bound(node: ast.AST) -> set[str]:
-    """Names that a statement binds or changes in its own scope; functions' and classes' inner scopes are not entered."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {node.name}
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return {(a.asname or a.name).split(".")[0] for a in node.names if a.name != "*"}
-    if isinstance(node, ast.Name):
-        return {node.id} if isinstance(node.ctx, ast.Store | ast.Del) else set()
+def _changed(node: ast.AST) -> frozenset[str]:
+    """Names whose objects a statement changes in its own scope; functions' and classes' inner scopes are not entered."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+        return frozenset()
+    found = frozenset().union(*(_changed(c) for c in ast.iter_child_nodes(node)))
     if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
-        return _root(node)
-    if isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
-        return set()
-    if isinstance(node, ast.ExceptHandler) and node.name:
-        return {node.name}.union(*(_bound(c) for c in ast.iter_child_nodes(node)))
+        return found | _root(node)
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         # `table.append(x)` and `setattr(Model, ...)` change what they name; a plain call of a name does not.
-        return _changed_by(node.value)
-    return set().union(*(_bound(c) for c in ast.iter_child_nodes(node)))
+        return found | _changed_by(node.value)
+    return found
 
 
-def _changed_by(call: ast.Call) -> set[str]:
+def _changed_by(call: ast.Call) -> frozenset[str]:
     if isinstance(call.func, ast.Attribute):
         return _root(call.func)
     if isinstance(call.func, ast.Name) and call.func.id == "setattr" and call.args:
         return _root(call.args[0])
-    return set()
+    return frozenset()
 
 
-def _root(node: ast.AST) -> set[str]:
+def _root(node: ast.AST) -> frozenset[str]:
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
-    return {node.id} if isinstance(node, ast.Name) else set()
+    return frozenset({node.id}) if isinstance(node, ast.Name) else frozenset()

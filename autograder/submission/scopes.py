@@ -35,14 +35,15 @@ class Names:
 
 def statements(tree: ast.Module) -> list[Names]:
     """Return the names of each top-level statement, in order."""
-    return [_names(node) for node in tree.body]
+    return [names(node) for node in tree.body]
 
 
 def union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
     return frozenset().union(*sets)
 
 
-def _names(node: ast.stmt) -> Names:
+def names(node: ast.stmt) -> Names:
+    """Return the names of one top-level statement. Raises: SyntaxError where the compiler would."""
     # Written out again, because two statements may share a line and one may span many.
     table = symtable.symtable(ast.unparse(node), "<cell>", "exec")
     symbols = table.get_symbols()

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from autograder.authoring.names import statements
+from autograder.submission.scopes import statements
 
 
 @pytest.mark.parametrize(
