@@ -1,0 +1,56 @@
+"""What nbgrader's process grades with: `Door` (bytes in, verdicts out, recorded on the way), and the real one.
+
+GradeInBox names a factory of doors in its configuration; a test may name its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from typing import Protocol
+
+from autograder import course as courses
+from autograder.grading.session import Session
+from autograder.grading.verdict import Graded
+from autograder.home import Home
+from autograder.records import Ledger
+from autograder.records.recording import pseudonym_of, record
+
+COHORT = "default"  # of students whom nobody has enrolled before nbgrader met them
+
+
+class Door(Protocol):
+    """Grades one submission and records it as `bootcamp grade` does: same draws, same ledger, same verdicts."""
+
+    def grade(self, raw: bytes, assignment: str, student: str, received_at: datetime) -> Graded: ...
+
+
+class OpenDoor(Protocol):
+    """A factory of doors."""
+
+    def __call__(self, home: Home) -> AbstractContextManager[Door]: ...
+
+
+@contextmanager
+def open_door(home: Home) -> Iterator[Door]:
+    """Open a box and the ledger for as long as the context lasts.
+
+    Raises: InfraError when no box of the required tier can be opened; BootcampError when there is no seed.
+    """
+    course = courses.load(home.course_root)
+    with Ledger.open(home.ledger_url) as ledger, Session(course, home.seed(), home.path / "admitted") as session:
+        yield _RealDoor(session, ledger)
+
+
+class _RealDoor:
+    def __init__(self, session: Session, ledger: Ledger) -> None:
+        self.session, self.ledger = session, ledger
+
+    def grade(self, raw: bytes, assignment: str, student: str, received_at: datetime) -> Graded:
+        pseudonym = pseudonym_of(self.ledger, student, COHORT, datetime.now(UTC))
+        graded = self.session.grade(raw, assignment, pseudonym)
+        # An assignment that was not admitted was graded by no build: there is nothing to record.
+        if graded.grader_build:
+            record(self.ledger, pseudonym, graded, received_at, datetime.now(UTC))
+        return graded
