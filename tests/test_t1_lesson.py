@@ -18,7 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from autograder.authoring.build import build
 from autograder.authoring.lesson import LessonCell, read_lesson
+from autograder.course import load as load_course
+from autograder.grading.bundle import load_bundle
 from solutions import t1_attention as reference
 
 ROOT = Path(__file__).parents[1]
@@ -225,7 +228,7 @@ class NormForgotten(reference.Block):
 
 
 def gpt(
-    final_norm: bool = True, first: int = 0, offset_used: bool = True, copied: bool = False, flat: bool = False
+    final_norm: bool = True, first: int = 0, offset_used: bool = True, copied: bool = False, flat: bool = False, refuses: Any = None
 ) -> type[nn.Module]:
     """A GPT with the given slip."""
 
@@ -239,6 +242,8 @@ def gpt(
                     nn.init.normal_(p, std=0.02)
 
         def forward(self, tokens, pos_offset=0):
+            if refuses and tokens.shape[1] + pos_offset > len(self.pos_emb.weight):
+                raise refuses
             x = self.tok_emb(tokens) + self.pos_emb(tokens.shape[1], first + (pos_offset if offset_used else 0))
             for block in self.blocks:
                 x = block(x)
@@ -345,6 +350,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("GPT", {"GPT": gpt(offset_used=False)}, "should not be used"),
     ("GPT", {"GPT": gpt(copied=True)}, "one Parameter"),
     ("GPT", {"GPT": gpt(flat=True)}, "write into the stream"),
+    ("GPT", {"GPT": gpt(refuses=IndexError)}, "IndexError was raised. The docstring asks for ValueError"),
     ("param_count", {"param_count": lambda cfg: COUNT(CHECKS.replace(cfg, tied=False))}, "one matrix"),
     ("param_count", {"param_count": lambda cfg: COUNT(cfg) - cfg.n_layers * (cfg.d_mlp + cfg.d_model)}, "biases"),
     ("param_count", {"flops_per_token": lambda cfg, t: FLOPS(cfg, 0)}, "does not depend on t"),
@@ -369,6 +375,28 @@ def test_a_plausible_wrong_answer_is_told_its_slip(name, wrong, guess):
 def test_every_exercise_has_two_wrong_answers_or_more():
     """No visible check goes untested."""
     assert {name: sum(n == name for n, _, _ in WRONG) >= 2 for name in EXERCISES} == dict.fromkeys(EXERCISES, True)
+
+
+def test_right_answers_of_another_kind_pass_the_visible_checks(tmp_path):
+    """What the hidden checks accept, the visible ones do not scold: neither may ask for one way of writing it."""
+    for name in ("assignments", "solutions"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    course = load_course(tmp_path)
+    build(course, tmp_path / "release", ["t1_attention"])
+    bundle = load_bundle(course.assignment("t1_attention"), variants=True)
+    scolded = {}
+    for variant in (v for v in bundle.variants if not v.caught_by):
+        names: dict[str, Any] = {}
+        for cell in bundle.program({variant.exercise: bundle.variant_source(variant)}):
+            exec(compile(cell.source, cell.label, "exec"), names)
+        exercise = bundle.manifest.exercise(variant.exercise)
+        try:
+            check(exercise.name)(*[names[n] for n in exercise.names])
+        except Exception as e:
+            scolded[variant.label] = f"{type(e).__name__}: {e}"
+
+    assert scolded == {}
+    assert {v.exercise for v in bundle.variants if not v.caught_by} == {e.id for e in bundle.manifest.exercises}
 
 
 def test_weights_by_hand_are_checked_on_the_readers_own_gpt():

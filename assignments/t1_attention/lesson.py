@@ -179,8 +179,9 @@ print("torch, is_causal=True, one query:", same[0].tolist())
 # everything. The case with *no* open key needs a decision. Softmax gives 0/0 there; we define the pattern and the output as
 # zeros. Every padded batch has such rows.
 #
-# > ⚠ **Gotcha.** Repairing a nan after the softmax repairs the output only. In the backward pass zero times nan is nan, so one
-# > empty row can poison the gradient of a whole batch. See to it that the softmax never gets to see a row without a finite entry.
+# > ⚠ **Gotcha.** Repairing a nan after the softmax repairs the output, but not always the gradient: on the way back zero times
+# > nan is nan, and where the mask is *added* to the scores, one empty row poisons everything. It is safest if the softmax never
+# > sees a row without a finite entry.
 #
 # ### Exercise 2: `attention` (14 points)
 #
