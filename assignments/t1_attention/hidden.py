@@ -142,7 +142,7 @@ def masks_and_layouts(student: Student, rng: np.random.Generator) -> None:
     _agree(student.fn("attention")(*short, mask=mask), expected, FLOAT32, rtol=1e-5)  # float32 is the point here
 
 
-@hidden(ATTENTION, weight=2)
+@hidden(ATTENTION, weight=3)
 def masked_weight_is_zero(student: Student, rng: np.random.Generator) -> None:
     """However low or high the scores, a masked key has weight exactly 0 and the others are not disturbed."""
     # A common shift of the scores cancels. What remains is their rounding: shift x 2^-52 x a few, hence the two tolerances.
@@ -173,7 +173,7 @@ def masked_weight_is_zero(student: Student, rng: np.random.Generator) -> None:
     _agree(student.fn("attention")(q * 1e4, k, v), expected, "scores 10,000 times larger", "Does an exponential overflow?")
 
 
-@hidden(ATTENTION, weight=2)
+@hidden(ATTENTION, weight=3)
 def empty_rows(student: Student, rng: np.random.Generator) -> None:
     """A query that may see no key gets zeros, the others are as ever, and all gradients are finite and right."""
     n_q, n_k, d, e = sizes(rng, 4, 4, 9)
@@ -256,7 +256,7 @@ def maxima_in_any_order(student: Student, rng: np.random.Generator) -> None:
         _online(student, q, k, v, block, slip)
 
 
-@hidden(ONLINE, weight=1)
+@hidden(ONLINE, weight=2)
 def far_from_zero(student: Student, rng: np.random.Generator) -> None:
     """Scores far below and far above 0, and 10,000 times larger; float32 and strided inputs; inputs stay as they were."""
     slip = "Where does the running maximum start, and is it taken off before every exponential?"

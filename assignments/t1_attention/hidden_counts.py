@@ -1,7 +1,8 @@
 """Hidden checks of T1, numbers and weights from a config: param_count with flops_per_token, hand_set_previous_token_head.
 
 Student and rng in, silence or a hint out. Parameters are counted over a table of shapes, operations by torch's own counter
-on a model of matrix products, and the hand-set weights are put into a float64 decoder of torch's own functions.
+on a model of matrix products, and the hand-set weights are put into a decoder of torch's own functions, in float32 as the
+student's: scores that overflow there are wrong.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def _roomy(rng: np.random.Generator, **choices: Any) -> Config:
 
 
 def _state(student: Student, c: Config) -> State:
-    """Ask for the weights and return them in float64, all there and of the right shapes."""
+    """Ask for the weights and return them in float32, as GPT(cfg) holds them, all there and of the right shapes."""
     what = "hand_set_previous_token_head(cfg)"
     found = student.fn("hand_set_previous_token_head")(student.make("GPTConfig", **c))
     assert isinstance(found, dict), f"{what} must return a dict of tensors, named as in GPT(cfg).state_dict()."
@@ -138,8 +139,7 @@ def _state(student: Student, c: Config) -> State:
     for name, shape in layout.items():
         w = tensor(found[name], f"{what}: {name}", shape, (torch.float32, torch.float64))
         assert torch.isfinite(w).all(), f"{what}: {name} has NaN or infinite entries."
-    # The model that loads them is float32.
-    return {name: found[name].detach().float().double() for name in layout}
+    return {name: found[name].detach().float() for name in layout}
 
 
 def _run(s: State, tokens: Tensor, c: Config) -> tuple[Tensor, Tensor]:

@@ -125,7 +125,7 @@ def rms_norm_values(student: Student, rng: np.random.Generator) -> None:
         _rms_close(m, x, weight, 1e-5, case, 1e-5, "Nothing is subtracted; squares, mean, root. Zhang and Sennrich, section 3.")
 
 
-@hidden(NORM, weight=1)
+@hidden(NORM, weight=2)
 def rms_norm_eps(student: Student, rng: np.random.Generator) -> None:
     """An eps of 0.5, small inputs, and the zero vector."""
     for eps, scale in ((0.5, 1.0), (0.5, 0.1), (2.0, 1.0), (1e-5, 1e-3)):
@@ -145,6 +145,9 @@ def rms_norm_half_precision(student: Student, rng: np.random.Generator) -> None:
         x = normal(rng, 4, 9, scale=scale).half()
         slip = "What is 400 squared in float16? Convert first, and back at the end."
         _rms_close(m, x, weight, eps, f"{case}, float16", 1e-3, slip)
+    m, weight, case = _rms(student, rng, 9)
+    # Three roundings to bfloat16, at 2^-9 each: weight, normalised vector, product.
+    _rms_close(m, normal(rng, 4, 9, scale=3.0).bfloat16(), weight, 1e-5, f"{case}, bfloat16", 8e-3, "")
 
 
 @hidden(NORM, weight=1)
@@ -276,7 +279,7 @@ def too_long_is_refused(student: Student, rng: np.random.Generator) -> None:
         raises("ValueError", lambda tokens=tokens, offset=offset: evaluate(m, tokens, pos_offset=offset), what)
 
 
-@hidden(GPT, weight=2)
+@hidden(GPT, weight=3)
 def tied_matrix_is_one(student: Student, rng: np.random.Generator) -> None:
     """Tied: one matrix embeds and unembeds, it is listed once, and its gradient has both parts."""
     c = _config(rng, tied=True)
@@ -300,9 +303,11 @@ def first_weights(student: Student, rng: np.random.Generator) -> None:
     """At first matrices are normal with the documented deviations, biases 0, norm weights 1."""
     n_layers = int(rng.integers(3, 6))
     c = _config(rng, d_model=48, n_heads=4, d_mlp=90, d_vocab=70, n_ctx=60, n_layers=n_layers)
-    m = student.module("GPT", student.make("GPTConfig", **c))
+    m, other = (student.module("GPT", student.make("GPTConfig", **c)) for _ in range(2))
     found, layout = dict(m.named_parameters()), _layout(c)
     load(m, {name: finite(found.get(name), name, shape, F32) for name, shape in layout.items()}, "GPT(cfg)")
+    twin = dict(other.named_parameters()).get("tok_emb.weight")
+    assert twin is None or not torch.equal(twin, found["tok_emb.weight"]), "Two new models are equal: is a seed set inside?"
     for name, shape in layout.items():
         w = found[name].detach()
         if len(shape) == 1:
@@ -316,6 +321,8 @@ def first_weights(student: Student, rng: np.random.Generator) -> None:
 
 def _normal_at_first(w: Tensor, std: float, what: str, slip: str) -> None:
     # Of n normal numbers the deviation is known to 1/sqrt(2n), the mean to std/sqrt(n): 6.5 of these fail once in 10^10 draws.
-    n, found, mean = w.numel(), float(w.double().std()), float(w.double().mean())
+    n, found, mean, fourth = w.numel(), float(w.double().std()), float(w.double().mean()), float(w.double().pow(4).mean())
     assert abs(found / std - 1) < 6.5 / (2 * n) ** 0.5, f"{what}: standard deviation {found:.5f}, expected {std:.5f}. {slip}"
     assert abs(mean) < 6.5 * std / n**0.5, f"{what}: mean {mean:.5f}, expected 0. {slip}"
+    # The fourth moment over the squared second is 3 for normal numbers, 1.8 for uniform ones, and known to 0.1 here.
+    assert fourth / found**4 > 2.3, f"{what}: the deviation is right, but the numbers are not normal. {slip}"

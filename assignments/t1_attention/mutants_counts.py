@@ -371,6 +371,13 @@ mutant_edit(
 )
 mutant_edit(
     HAND_SET,
+    (SCALE, "1e38"),
+    caught_by="repeats_the_token_before",
+    label="scores that overflow",
+    hint="Your scores are so strong that they overflow in float32.",
+)
+mutant_edit(
+    HAND_SET,
     (SCALE, "-30 * math.sqrt(d_head) * (2 / d + cfg.eps)"),
     caught_by="repeats_the_token_before",
     label="the sign of the score",
@@ -569,6 +576,40 @@ def hand_set_previous_token_head(cfg):
         else:
             s |= {b + "mlp.up.bias": torch.randn(cfg.d_mlp), b + "mlp.down.bias": torch.zeros(d)}
     return s
+
+
+@alternative(HAND_SET, label="set inside a model, whose own state dict is returned")
+def hand_set_previous_token_head(cfg: GPTConfig) -> dict[str, Tensor]:
+    m, d, v, n = GPT(cfg), cfg.d_model, cfg.d_vocab, cfg.n_ctx
+    e, kv = d // cfg.n_heads, cfg.n_kv_heads or cfg.n_heads
+    with torch.no_grad():
+        for name, p in m.named_parameters():
+            p.copy_(torch.ones_like(p) if "norm" in name else torch.zeros_like(p))
+        a = m.blocks[0].attn
+        m.tok_emb.weight[:, n : n + v], m.pos_emb.weight[:, :n] = torch.eye(v), torch.eye(n)
+        for i in range(1, n):
+            a.qkv.weight[i, i] = a.qkv.weight[d + i, i - 1] = 6 * e**0.25 * math.sqrt(2 / d + cfg.eps)
+        a.qkv.weight[d + kv * e : d + kv * e + v, n : n + v] = torch.eye(v)
+        a.out.weight[n + v : n + 2 * v, :v] = torch.eye(v)
+        m.unembed.weight[:, n + v : n + 2 * v] = torch.eye(v)
+    return m.state_dict()
+
+
+@alternative(HAND_SET, label="the parameters themselves, the token itself taken away again")
+def hand_set_previous_token_head(cfg):
+    m, d, v, n = GPT(cfg), cfg.d_model, cfg.d_vocab, cfg.n_ctx
+    e, kv, params = d // cfg.n_heads, cfg.n_kv_heads or cfg.n_heads, dict(m.named_parameters())
+    for name, p in params.items():
+        p.data = torch.full_like(p, float("norm" in name))
+    a = m.blocks[0].attn
+    m.tok_emb.weight.data[:, :v], m.pos_emb.weight.data[:, v : v + n] = torch.eye(v), torch.eye(n)
+    for i in range(1, n):
+        a.qkv.weight.data[i, v + i] = 30 * math.sqrt(e) * (2 / d + cfg.eps)
+        a.qkv.weight.data[d + i, v + i - 1] = 1
+    a.qkv.weight.data[d + kv * e : d + kv * e + v, :v] = torch.eye(v)
+    a.out.weight.data[:v, :v] = 9 * torch.eye(v)  # beside the token itself, and louder
+    m.unembed.weight.data[:, :v] = torch.eye(v)
+    return params
 
 
 alternative_edit(

@@ -224,6 +224,18 @@ mutant_edit(
 )
 
 
+mutant_edit(
+    MHA,
+    (
+        "causal_mask(x.shape[1], x.shape[1])",
+        "F.pad(causal_mask(16, 16)[: x.shape[1], : x.shape[1]], 2 * (0, max(0, x.shape[1] - 16)), value=True)",
+    ),
+    caught_by="sees_no_later_token",
+    label="a mask of fixed size",
+    hint="Your mask is right for short sequences only.",
+)
+
+
 @mutant(
     MHA,
     caught_by="equals_each_head_alone",

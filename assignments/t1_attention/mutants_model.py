@@ -120,6 +120,13 @@ mutant_edit(
 )
 mutant_edit(
     NORM,
+    (".to(x.dtype)", ".to(torch.float16 if x.dtype == torch.float16 else torch.float32)"),
+    caught_by="rms_norm_half_precision",
+    label="bfloat16 comes back as float32",
+    hint="A bfloat16 input comes back as float32.",
+)
+mutant_edit(
+    NORM,
     (".to(x.dtype)", ""),
     caught_by="rms_norm_half_precision",
     label="float16 comes back as float32",
@@ -640,6 +647,20 @@ mutant_edit(
     caught_by="first_weights",
     label="the other matrices keep torch's first values",
     hint="Most of your matrices keep what torch gave them.",
+)
+mutant_edit(
+    GPT_ID,
+    ("nn.init.normal_(p, std=0.02)", "nn.init.uniform_(p, -0.02 * 3**0.5, 0.02 * 3**0.5)"),
+    caught_by="first_weights",
+    label="uniform first weights",
+    hint="Your matrices begin with uniform numbers.",
+)
+mutant_edit(
+    GPT_ID,
+    ("        self.tok_emb = nn", "        torch.manual_seed(0)\n        self.tok_emb = nn"),
+    caught_by="first_weights",
+    label="a seed inside",
+    hint="Every model of yours begins with the same weights: a seed is set inside, and spoils the caller's random numbers too.",
 )
 mutant_edit(
     GPT_ID,
