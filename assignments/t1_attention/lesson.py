@@ -177,7 +177,7 @@ print("torch, is_causal=True, one query:", same[0].tolist())
 #
 # The mask acts before the softmax: a closed score becomes $-\infty$, so that its weight is exactly 0 and the open ones share
 # everything. The case with *no* open key needs a decision. Softmax gives 0/0 there; we define the pattern and the output as
-# zeros. Every padded batch has such rows.
+# zeros. Batches with padding have such rows.
 #
 # > ⚠ **Gotcha.** Repairing a nan after the softmax repairs the output, but not always the gradient: on the way back zero times
 # > nan is nan, and where the mask is *added* to the scores, one empty row poisons everything. It is safest if the softmax never
