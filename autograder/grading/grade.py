@@ -2,9 +2,9 @@
 
 How it works. Every answer runs twice at most. First all of them share one box, as they share one notebook: that is
 fast, and a pass there is a pass. Whatever did not pass is then graded alone in a fresh box that holds only the cells
-it needs, so that no other exercise can have spoilt it; that verdict counts. Where it still does not pass and it builds
-on other exercises that did not pass either, it is graded once more with the course's own definitions of those lent to
-it: one broken exercise costs only itself.
+it needs, so that no other exercise can have spoilt it; that verdict counts. Where it builds on other exercises that did
+not pass, the course's own definitions of those are lent to it first, and its author's own are tried after: the better
+verdict counts. So one broken exercise costs only itself.
 
 A box that fails by our fault is opened once more; after that the exercise stays unscored.
 """
@@ -31,7 +31,6 @@ from autograder.submission.model import Answer, Cell, Submission
 from autograder.submission.read import read
 
 OpenBox = Callable[[Sequence[Cell], Limits], Box]
-_WALL_PER_CPU = 6.0
 _OUTPUT_CHARS = 20_000
 
 
@@ -43,6 +42,7 @@ class Budget:
     alone_floor_s: float = 8.0
     shared_factor: float = 4.0
     alone_factor: float = 10.0
+    wall_per_cpu: float = 6.0  # the backstop: what is slower than this is idle, or the machine is overloaded
 
     def shared(self, reference_s: float) -> float:
         return max(self.shared_floor_s, self.shared_factor * reference_s)
@@ -103,10 +103,7 @@ class _Job:
         verdicts |= self._together(attempted) if attempted else {}
         for e in attempted:
             if verdicts[e.id].status is not Status.PASS:
-                verdicts[e.id] = self._alone(e, self.submission.answers[e.id])
-        for e in attempted:
-            if verdicts[e.id].status not in (Status.PASS, Status.INFRA):
-                verdicts[e.id] = self._lending(e, verdicts)
+                verdicts[e.id] = self._apart(e, verdicts)
         return tuple(self._with_notes(verdicts[e.id]) for e in exercises)
 
     def _together(self, exercises: Sequence[Exercise]) -> dict[str, Verdict]:
@@ -144,25 +141,31 @@ class _Job:
         idle = verdict.status is Status.TIMEOUT and self.player_cpu_s - used_before_s < allowed_s / 2
         return verdict, idle or verdict.status is Status.INFRA
 
-    def _lending(self, exercise: Exercise, verdicts: Mapping[str, Verdict]) -> Verdict:
-        """Grade with the course's definitions of what the answer builds on and what did not pass."""
-        own = verdicts[exercise.id]
-        broken = [u for u in self.submission.answers[exercise.id].uses if verdicts[u].status is not Status.PASS]
+    def _apart(self, exercise: Exercise, verdicts: Mapping[str, Verdict]) -> Verdict:
+        """Grade away from the rest of the notebook, with what it builds on and what is broken lent to it."""
+        answer = self.submission.answers[exercise.id]
+        broken = [u for u in answer.uses if verdicts[u].status is not Status.PASS]
         if not broken:
-            return own
+            return self._alone(exercise, answer)
+        lent = self._lending(exercise, broken)
+        if lent.status is Status.PASS:
+            return lent
+        own = self._alone(exercise, answer)
+        return max((own, lent), key=lambda v: -1.0 if v.points is None else v.points)
+
+    def _lending(self, exercise: Exercise, broken: Sequence[str]) -> Verdict:
         bundle = self.g.bundle
         wanted = {*broken, *(n for b in broken for n in bundle.needed_by(b))} - {exercise.id}
         lent = {e.id: bundle.reference[e.id] for e in bundle.manifest.exercises if e.id in wanted}
         answer = read(self.raw, bundle.manifest, lent).answers[exercise.id]
         names = ", ".join(bundle.manifest.exercise(b).name for b in broken)
-        verdict = self._alone(exercise, answer, f"Graded with the course's own {names}, since yours did not pass yet.")
-        return verdict if (verdict.points or 0.0) > (own.points or 0.0) or verdict.status is Status.PASS else own
+        return self._alone(exercise, answer, f"Graded with the course's own {names}, since yours did not pass yet.")
 
     def _open(self, program: Sequence[Cell], allowed_s: float) -> _Opened:
-        return _Opened(self, program, Limits(cpu_s=allowed_s, wall_s=allowed_s * _WALL_PER_CPU))
+        return _Opened(self, program, Limits(cpu_s=allowed_s, wall_s=allowed_s * self.g.budget.wall_per_cpu))
 
     def _checked(self, box: Box, exercise: Exercise, allowed_s: float, note: str = "") -> Verdict:
-        box.allow(allowed_s, allowed_s * _WALL_PER_CPU)
+        box.allow(allowed_s, allowed_s * self.g.budget.wall_per_cpu)
         before_s = box.cpu_s
         checks = self.g.bundle.checks[exercise.id]
         results = run_checks(box.student, checks, self.g.draw(self.attempt), self.g.reference)

@@ -53,12 +53,13 @@ class Session:
     def grade(self, raw: bytes, assignment_id: str, student: str) -> Graded:
         """Grade one notebook. An assignment that is not admitted leaves every exercise unscored, with the reason."""
         try:
-            grader = self._grader(assignment_id)
+            grader = self.grader(assignment_id)
         except InfraError as e:
             return self._unscored(raw, assignment_id, str(e))
         return grader.grade(raw, student)
 
-    def _grader(self, assignment_id: str) -> Grader:
+    def grader(self, assignment_id: str) -> Grader:
+        """Return the grader of an admitted assignment. Raises: InfraError with the reason when it is not admitted."""
         if assignment_id in self._refused:
             raise InfraError(self._refused[assignment_id])
         if assignment_id not in self._graders:

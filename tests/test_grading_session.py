@@ -1,0 +1,140 @@
+"""Grading in the real box: every way in which student code goes wrong costs its own exercise, and the slot lives on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from autograder.course import Course, load
+from autograder.errors import InfraError
+from autograder.grading.grade import Budget
+from autograder.grading.session import Session
+from autograder.grading.verdict import Graded
+from autograder.sandbox.box import Slot
+from autograder.submission.compose import compose
+from tests import tiny
+
+D, Q, S = "x1_tiny.double", "x1_tiny.quadruple", "x1_tiny.scaler"
+SEED = b"a secret of the course, long enough"
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
+    return tiny.write(tmp_path_factory.mktemp("course"))
+
+
+@pytest.fixture(scope="module")
+def session(course: Course) -> Iterator[Session]:
+    """One slot for the file. Budgets are small, so that endless loops end soon."""
+    with Session(course, SEED, course.root / "admitted") as found:
+        found.grader(tiny.ASSIGNMENT).budget = Budget(shared_floor_s=0.4, alone_floor_s=0.8, wall_per_cpu=4.0)
+        yield found
+
+
+def grade(session: Session, answers: dict[str, str]) -> Graded:
+    manifest = session.course.assignment(tiny.ASSIGNMENT).manifest()
+    return session.grade(compose(manifest, answers), tiny.ASSIGNMENT, "s1")
+
+
+def statuses(graded: Graded) -> list[str]:
+    return [str(v.status) for v in graded.verdicts]
+
+
+def test_the_reference_earns_everything_in_the_box(session: Session):
+    """The ordinary way: one box, three passes."""
+    graded = grade(session, tiny.REFERENCE)
+
+    assert (graded.points, statuses(graded)) == (12, ["pass"] * 3)
+    assert graded.tier == session.slot.tier
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status"),
+    [
+        ("loop when called", "def double(x):\n    while True:\n        pass", "timeout"),
+        ("loop in the cell", tiny.DOUBLE + "\nwhile True:\n    pass", "timeout"),
+        ("sleep", "import time\ndef double(x):\n    time.sleep(10_000)", "timeout"),
+        ("exit", "import os\ndef double(x):\n    os._exit(0)", "crashed"),
+        ("exit in the cell", tiny.DOUBLE + "\nimport os\nos._exit(0)", "crashed"),
+        ("exception", "def double(x):\n    return x.no_such_thing", "error"),
+        ("sys.exit", "import sys\ndef double(x):\n    sys.exit(0)", "error"),
+        ("10 GiB", "def double(x):\n    return torch.ones(10 << 30, dtype=torch.uint8)", "error"),
+        ("wrong value", "def double(x):\n    return x", "fail"),
+        ("patches torch", "torch.equal = torch.allclose = lambda *a, **k: True\ndef double(x):\n    return x", "fail"),
+    ],
+    ids=lambda v: v.replace(" ", "_") if len(v) < 20 else "",
+)
+def test_what_goes_wrong_in_one_exercise_costs_that_one_only(session: Session, name: str, body: str, status: str):
+    """double is broken; quadruple builds on it and scaler does not: both keep full marks."""
+    graded = grade(session, {**tiny.REFERENCE, D: body})
+
+    assert statuses(graded) == [status, "pass", "pass"], [v.hint for v in graded.verdicts]
+    assert [v.points for v in graded.verdicts] == [0, 4, 4]
+
+
+def test_noise_on_stderr_costs_nothing(session: Session):
+    """Warnings and prints are not errors; what was printed is kept for the instructor."""
+    noise = "\nimport sys, warnings\nprint('hello', file=sys.stderr)\nwarnings.warn('careful')\n"
+    graded = grade(session, {**tiny.REFERENCE, D: tiny.DOUBLE + noise})
+
+    assert graded.points == 12
+    assert "hello" in graded.output
+
+
+def test_the_same_bytes_draw_the_same_inputs(session: Session):
+    """Grading again, by whatever way, gives the same verdicts."""
+    answers = {**tiny.REFERENCE, D: "def double(x):\n    return 2 * x.abs()"}
+    first, second = grade(session, answers), grade(session, answers)
+
+    assert [(v.status, v.points, v.hint) for v in first.verdicts] == [(v.status, v.points, v.hint) for v in second.verdicts]
+
+
+def test_a_course_that_requires_more_than_the_box_offers_grades_nothing(course: Course, tmp_path: Path):
+    """Fail closed, with the two tiers and what to run; the slot is given back."""
+    text = tiny.COURSE.replace('"C"', '"A"')
+    tiny.write(tmp_path)
+    (tmp_path / "assignments" / "course.toml").write_text(text)
+
+    class WeakSlot(Slot):
+        @classmethod
+        def start(cls, env=None):
+            slot = super().start(env)
+            slot.tier = "B"  # as a plain user without a cgroup would get it
+            return slot
+
+    with pytest.raises(InfraError, match="reaches tier B; the course requires A"):
+        Session(load(tmp_path), SEED, tmp_path / "admitted", WeakSlot.start).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("4 * x,", "5 * x,", "its reference does not earn full marks in this box (x1_tiny.quadruple: infra"),
+        (
+            'same(student.fn("quadruple")(x), 4 * x, "quadruple")',
+            "pass",
+            "its stub earns points for x1_tiny.quadruple",
+        ),
+    ],
+)
+def test_an_assignment_that_is_not_admitted_is_not_graded(tmp_path: Path, old: str, new: str, reason: str):
+    """A check that refuses the reference, or accepts the stub, must not decide about anyone."""
+    broken = tiny.write(tmp_path)
+    path = broken.assignment(tiny.ASSIGNMENT).folder / "hidden.py"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with Session(broken, SEED, tmp_path / "admitted") as session:
+        graded = grade(session, tiny.REFERENCE)
+
+    assert statuses(graded) == ["infra"] * 3
+    assert reason in graded.verdicts[0].notes[0]
+
+
+def test_an_admission_is_remembered_for_its_build_only(course: Course, session: Session):
+    """The file is named after the build: another check or reference is admitted anew."""
+    (path,) = (course.root / "admitted").glob("*.json")
+
+    assert session.grader(tiny.ASSIGNMENT).bundle.build in path.name
