@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import signal
 import time
 from collections import Counter, deque
@@ -134,13 +135,17 @@ def _end_of(worker: _Worker) -> Finished | None:
 
 def _serve(pipe: Connection, course_root: str, admitted_dir: str) -> None:
     """A worker's life: start a session, then grade what comes until the pipe closes."""
-    from autograder.grading.session import Session  # brings torch, which the controller does without
+    # These bring torch, which the controller does without.
+    from autograder.grading.session import Session
+    from autograder.sandbox.box import Slot
+
+    start_slot = partial(Slot.start, os.environ)
 
     # Ctrl-C is the controller's to handle: it closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         seed = pipe.recv_bytes(4096)
-        with Session(load(Path(course_root)), seed, Path(admitted_dir)) as session:
+        with Session(load(Path(course_root)), seed, Path(admitted_dir), start_slot) as session:
             while True:
                 header = json.loads(pipe.recv_bytes(65536))
                 raw = pipe.recv_bytes(MAX_BYTES + (1 << 20))

@@ -41,9 +41,10 @@ class Session:
         self.slot = self._start_slot()
         if not meets(self.slot.tier, self.course.require_tier):
             self.slot.close()
+            why = f" {self.slot.weaker_because}" if self.slot.weaker_because else ""
             raise InfraError(
                 f"this machine's box reaches tier {self.slot.tier}; the course requires {self.course.require_tier} "
-                "(assignments/course.toml). Nothing is graded. Run: bootcamp doctor"
+                f"(assignments/course.toml). Nothing is graded.{why} Run: bootcamp doctor"
             )
         return self
 
