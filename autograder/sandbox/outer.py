@@ -100,7 +100,8 @@ def bwrap_command(bwrap: str, interpreter: Interpreter, source_of: Callable[[str
 
     source_of(path) says where to bind a folder or file of ours from, if not from its own place.
     """
-    args = [bwrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+    # As pid 1, so that with the zygote everything below it ends.
+    args = [bwrap, "--as-pid-1", "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
     args += ["--uid", "1000", "--gid", "1000", "--hostname", "box", "--new-session", "--ro-bind", "/usr", "/usr"]
     for path in _SYSTEM:
         if os.path.islink(path):

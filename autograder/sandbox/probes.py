@@ -79,8 +79,8 @@ def _probe(attack: _Attack, function: Callable[..., Any]) -> Probe:
 
 def _attacks(slot: Slot) -> list[_Attack]:
     package = Path(__file__).parents[1]
-    ours = [str(package / "grading" / "__init__.py"), str(package.parent / "assignments"), str(Path.home()), "/root", "/home"]
-    ours += ["/etc/shadow", "/etc/passwd", "/var/log"]
+    ours = [str(package / "grading" / "__init__.py"), str(package.parent / "assignments"), "/root", "/home", "/etc/shadow"]
+    ours += ["/etc/passwd", "/var/log", *({str(Path.home())} - {*outer.WRITABLE, "/"})]
     fixed = ["/", "/usr", "/etc", "/dev", "/var/tmp", sys.prefix, sys.base_prefix, "/proc/sys/kernel/core_pattern"]
     variables = [*outer.environment(), "TMPDIR", "PWD", "LC_CTYPE"]
     folder = "/tmp" if slot.has_namespaces else "."

@@ -11,6 +11,7 @@ import shutil
 import socket
 import struct
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -46,6 +47,7 @@ class Slot:
 
     def __init__(self, zygote: ZygoteProcess, cgroups: Cgroups | None, weaker_because: str) -> None:
         self._zygote, self._cgroups, self.weaker_because = zygote, cgroups, weaker_because
+        self._engines: weakref.WeakSet[JailEngine] = weakref.WeakSet()
 
     @classmethod
     def start(cls, env: Mapping[str, str] | None = None) -> Self:
@@ -100,6 +102,8 @@ class Slot:
 
     def close(self) -> None:
         """End the zygote with every box that is still open."""
+        for engine in list(self._engines):
+            engine.close()
         self._zygote.stop()
 
     def __enter__(self) -> Self:
@@ -118,6 +122,7 @@ class Slot:
             with contextlib.ExitStack() as undo:
                 engine = self._hand_over(limits, undo)
                 undo.pop_all()
+                self._engines.add(engine)
                 return engine
         except (OSError, ValueError) as e:
             raise InfraError(f"a box could not be opened: {e}") from None
