@@ -76,6 +76,15 @@ def test_a_wrong_answer_does_not_score_through_what_is_lent(bundle: Bundle):
     assert grade(bundle, wrong).points == 0
 
 
+def test_of_two_failures_the_one_about_the_exercise_itself_is_told(bundle: Bundle):
+    """A wrong answer on top of a broken one is told its own slip, not that of the exercise before."""
+    wrong = {D: "def double(x):\n    raise KeyError(1)\n", Q: "def quadruple(x):\n    return double(x)\n"}
+    verdict = grade(bundle, wrong).verdicts[1]
+
+    assert (verdict.status, verdict.points) == (Status.FAIL, 0)
+    assert "quadruple: other values than expected" in verdict.hint
+
+
 def test_an_answer_cannot_lend_itself_from_another_exercise(bundle: Bundle):
     """An exercise's own name comes from the student, even while others are lent."""
     wrong = {D: "def double(x):\n    return 3 * x\n\ndef quadruple(x):\n    return 4 * x\n"}

@@ -44,6 +44,8 @@ def show(results: Sequence[Result]) -> None:
     for assignment in dict.fromkeys(r.entry.assignment for r in results if r.graded and r.graded.verdicts):
         rows = [r for r in results if r.entry.assignment == assignment and r.graded and r.graded.verdicts]
         screen.print(_table(assignment, rows))
+        names = [v.exercise.split(".", 1)[-1] for r in rows[:1] if r.graded for v in r.graded.verdicts]
+        screen.print("  ".join(f"{n} {name}" for n, name in enumerate(names, 1)), style="dim", highlight=False)
     if any(r.graded for r in results):
         screen.print(_LEGEND, style="dim")
     for r in results:

@@ -151,7 +151,8 @@ class _Job:
         if lent.status is Status.PASS:
             return lent
         own = self._alone(exercise, answer)
-        return max((own, lent), key=lambda v: -1.0 if v.points is None else v.points)
+        # On a tie the lent one speaks: it is about this exercise, and not about what is broken before it.
+        return max((lent, own), key=lambda v: -1.0 if v.points is None else v.points)
 
     def _lending(self, exercise: Exercise, broken: Sequence[str]) -> Verdict:
         bundle = self.g.bundle

@@ -1,7 +1,7 @@
 """A model and clean inputs in, a `Threat` out: the model as an attack gets it, where every query is run, counted and judged here.
 
 How it works. A check grants the student's attack this module in place of the model. Each call of it, and each backward
-pass, then happens on this side: a query that leaves the ball or the box, comes in training mode or exceeds the budget
+pass, then happens on this side: a query that leaves the ball or the box, or exceeds the budget,
 raises AssertionError, which is the check's verdict even if the attack catches it. An attack may order its rows as it likes
 (restarts side by side, only the examples that still stand): a row belongs to the clean input nearest to it, so a check
 draws clean inputs that lie far apart.
@@ -36,6 +36,7 @@ class Threat(nn.Module):
 
     x: the clean inputs (b ...). eps, p: radius and norm of the ball around each. box: what a pixel may be.
     limit: how many queries each example may cost. differentiable: whether a gradient may be asked for.
+    eval_only: whether a query in training mode is forbidden.
     queries, spent, n_backward: what was asked so far; spent counts per example.
     Raises: AssertionError, from a call, for a query that the threat model forbids.
     """
@@ -50,15 +51,16 @@ class Threat(nn.Module):
         box: tuple[float, float] = (0.0, 1.0),
         limit: int | None = None,
         differentiable: bool = True,
+        eval_only: bool = False,
     ) -> None:
         super().__init__()
         self._model = [model]  # in a list: the modes of the model's own parts are not the attack's to change
         self.clean, self.eps, self.p, self.box = x.detach().clone(), eps, p, box
-        self.limit, self.differentiable = limit, differentiable
+        self.limit, self.differentiable, self.eval_only = limit, differentiable, eval_only
         self.queries: list[Query] = []
         self.spent = torch.zeros(len(x), dtype=torch.int64)
         self.n_backward = 0
-        self.train()  # as a model comes out of training: asking in this mode is the attack's mistake
+        self.train()  # as a model comes out of training
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """Judge one query and answer it."""
@@ -66,7 +68,7 @@ class Threat(nn.Module):
         if len(args) != 1 or kwargs:
             raise AssertionError(f"Query {number} of the model: it takes one tensor of inputs.")
         query = args[0]
-        if self.training:
+        if self.eval_only and self.training:
             raise AssertionError(f"Query {number} of the model was made in training mode. An attack is on the model in eval mode.")
         owner = self.judge(query, f"query {number} of the model")
         self.spent += torch.bincount(owner, minlength=len(self.clean))
