@@ -1,0 +1,60 @@
+"""Why a student is flagged: as data, and in words for a mentor. The counter-evidence stands beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autograder.progress.estimate import Fit, target
+from autograder.progress.items import CourseItems
+from autograder.progress.ranks import chances
+from autograder.progress.report import N_DIGITS, Share, Why, Without
+
+N_SHOWN = 3
+
+
+def why(model: Fit, row: int, tau: float, course: CourseItems) -> Why:
+    """Return what carries the estimate of one student, and what speaks against it."""
+    s = model.scores
+    tried = s.seen[row]
+    n_tried, n_passed = s.seen.sum(axis=0), (s.passed & s.seen).sum(axis=0)
+    shares = [
+        (n_passed[j] / n_tried[j], Share(s.exercises[j], course.items[s.exercises[j]].title, int(n_passed[j]), int(n_tried[j])), j)
+        for j in np.flatnonzero(tried)
+    ]
+    # What everybody solved, or nobody, tells nothing about this student.
+    solved = sorted((x for x in shares if s.passed[row, x[2]] and x[0] < 1), key=lambda x: (x[0], x[1].exercise))
+    missed = sorted((x for x in shares if not s.passed[row, x[2]] and x[0] > 0), key=lambda x: (-x[0], x[1].exercise))
+    return Why(_without(model, row, tau), tuple(x[1] for x in solved[:N_SHOWN]), tuple(x[1] for x in missed[:N_SHOWN]))
+
+
+def in_words(why: Why, p: float) -> tuple[str, ...]:
+    """Return the reasons as sentences."""
+    lines = [f"The chance is {_percent(p)} with all evidence."]
+    by_p = sorted(why.without, key=lambda x: (x.p, x.assignment))
+    if by_p and _percent(by_p[0].p) != _percent(p) and by_p[0].p < p:
+        lines.append(f"For: without {by_p[0].assignment} it would be {_percent(by_p[0].p)}.")
+    lines += [f"For: solved {s.title} ({s.exercise}) at the first try, as {s.n_passed} of {s.n_tried} did." for s in why.hardest]
+    lines += [
+        f"Against: missed {s.title} ({s.exercise}) at the first try; {s.n_passed} of {s.n_tried} solved it." for s in why.against
+    ]
+    if by_p and _percent(by_p[-1].p) != _percent(p) and by_p[-1].p > p:
+        lines.append(f"Against: without {by_p[-1].assignment} it would be {_percent(by_p[-1].p)}.")
+    return tuple(lines)
+
+
+def _without(model: Fit, row: int, tau: float) -> tuple[Without, ...]:
+    s = model.scores
+    books = np.unique(s.notebook_of[s.seen[row]])
+    if not len(books):
+        return ()
+    left = s.notebook_of[None, :] != books[:, None]
+    mean, sd = target(model, np.where(left, model.weight[row], 0.0), np.where(left, model.response[row], 0.0))
+    counts = [int((s.seen[row] & (s.notebook_of == b)).sum()) for b in books]
+    p = chances(mean, sd, tau)
+    return tuple(Without(s.notebooks[b], n, round(float(x), N_DIGITS)) for b, n, x in zip(books, counts, p, strict=True))
+
+
+def _percent(p: float) -> str:
+    if p > 0.99:
+        return "over 99 %"
+    return "under 1 %" if p < 0.01 else f"{100 * p:.0f} %"

@@ -1,0 +1,150 @@
+"""Reasons name what carries a flag, what speaks against it, and what would settle an open case; in data and in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+
+from autograder.progress import Finding, Report, evaluate, load_policy
+from autograder.progress.reasons import in_words
+from autograder.progress.report import Share, Why, Without
+from autograder.records import FirstTry
+from tests.progress_world import course, everyone, first_tries, first_try, simulate
+
+COURSE = course(8, 6)
+POLICY = load_policy()
+
+
+@cache
+def _tries() -> tuple[FirstTry, ...]:
+    return tuple(first_tries(simulate(np.random.default_rng(13), n=60), COURSE))
+
+
+@cache
+def _report() -> Report:
+    return evaluate(_tries(), COURSE, POLICY)
+
+
+def _flagged() -> list[Finding]:
+    found = [f for f in _report().students if f.why]
+    assert len(found) >= 3
+    return found
+
+
+def test_p_without_a_notebook_is_close_to_an_evaluation_without_it() -> None:
+    """Leaving a notebook out keeps what the others say of its exercises; a full new fit differs by little."""
+    finding = _flagged()[0]
+    assert finding.why is not None
+    for left in finding.why.without[:3]:
+        rest = [f for f in _tries() if (f.pseudonym, f.assignment) != (finding.pseudonym, left.assignment)]
+        again = next(f for f in evaluate(rest, COURSE, POLICY).students if f.pseudonym == finding.pseudonym)
+        assert abs(again.p - left.p) < 0.05
+        assert again.n_items == finding.n_items - left.n_items
+
+
+def test_every_notebook_that_counts_is_left_out_once() -> None:
+    """The list has each notebook of the student, and their exercises add up."""
+    for f in _flagged():
+        assert f.why is not None
+        assert len({w.assignment for w in f.why.without}) == f.n_notebooks
+        assert sum(w.n_items for w in f.why.without) == f.n_items
+
+
+def _shares() -> dict[str, float]:
+    by_exercise: dict[str, list[bool]] = {}
+    for f in _tries():
+        by_exercise.setdefault(f.exercise, []).append(f.fraction == 1)
+    return {e: float(np.mean(x)) for e, x in by_exercise.items()}
+
+
+def test_the_hardest_solved_and_the_easiest_missed_are_named() -> None:
+    """Counted by hand from the first tries: three of each, in order of the cohort's pass share, none that all solved."""
+    shares = _shares()
+    for finding in _flagged():
+        mine = {f.exercise: f.fraction == 1 for f in _tries() if f.pseudonym == finding.pseudonym}
+        solved = sorted((shares[e], e) for e, ok in mine.items() if ok and shares[e] < 1)
+        missed = sorted((-shares[e], e) for e, ok in mine.items() if not ok and shares[e] > 0)
+        assert finding.why is not None
+        assert [s.exercise for s in finding.why.hardest] == [e for _share, e in solved[:3]]
+        assert [s.exercise for s in finding.why.against] == [e for _share, e in missed[:3]]
+        assert all(s.n_passed / s.n_tried == shares[s.exercise] for s in (*finding.why.hardest, *finding.why.against))
+
+
+def test_reasons_in_words_give_both_sides() -> None:
+    """The sentences name the chance, the notebook that carries it, and the counter-evidence."""
+    why = Why(
+        (Without("a01", 6, 0.41), Without("a02", 6, 0.86)),
+        (Share("A01.e1", "Causal mask", 3, 60),),
+        (Share("A02.e1", "Softmax", 55, 60),),
+    )
+
+    assert in_words(why, 0.805) == (
+        "The chance is 80 % with all evidence.",
+        "For: without a01 it would be 41 %.",
+        "For: solved Causal mask (A01.e1) at the first try, as 3 of 60 did.",
+        "Against: missed Softmax (A02.e1) at the first try; 55 of 60 solved it.",
+        "Against: without a02 it would be 86 %.",
+    )
+
+
+def test_words_never_claim_certainty() -> None:
+    """Chances near 0 and 1 are given as bounds, and a notebook that moves nothing visible is not mentioned."""
+    why = Why((Without("a01", 6, 0.996), Without("a02", 6, 0.9999)), (), ())
+
+    assert in_words(why, 0.9985) == ("The chance is over 99 % with all evidence.",)
+    assert in_words(replace(why, without=()), 0.001) == ("The chance is under 1 % with all evidence.",)
+
+
+def test_what_would_settle_it_is_the_most_informative_open_exercise() -> None:
+    """The advice: exercises of open notebooks that this student did not try; the SD falls with each; equals in order."""
+    for f in _report().students:
+        if f.settle is None:
+            continue
+        tried = {t.exercise for t in _tries() if t.pseudonym == f.pseudonym}
+        assert len(f.settle.next) == 3
+        assert not tried & {i.exercise for i in f.settle.next}
+        sds = [f.sd, *(i.sd_after or 9 for i in f.settle.next)]
+        assert all(a > b for a, b in pairwise(sds))
+
+
+def test_the_promised_sd_is_kept() -> None:
+    """After the advised exercise was tried, the SD is about what was promised (the variances are estimated anew)."""
+    finding = next(f for f in _report().students if f.settle and f.n_items > 5)
+    assert finding.settle is not None
+    advised = finding.settle.next[-1]
+    more = [first_try(finding.pseudonym, COURSE.items[i.exercise], 1.0) for i in finding.settle.next]
+
+    again = next(f for f in evaluate([*_tries(), *more], COURSE, POLICY).students if f.pseudonym == finding.pseudonym)
+
+    assert advised.sd_after is not None
+    assert abs(again.sd - advised.sd_after) < 0.3 * (finding.sd - advised.sd_after) + 0.02
+
+
+def test_advice_stays_with_notebooks_that_are_open() -> None:
+    """While only the first notebook was handed in by anybody, advice is from it; who did all of it gets the next one."""
+    items = [i for i in COURSE.items.values() if i.assignment == "a01"]
+    tries = [first_try("s0", i, 1.0) for i in items] + [first_try("s1", i, 0.0) for i in items[:2]]
+
+    all_done, two_done = evaluate(tries, COURSE, POLICY).students
+
+    assert all_done.settle is not None
+    assert two_done.settle is not None
+    assert [i.exercise for i in two_done.settle.next] == ["A01.e3", "A01.e4", "A01.e5"]
+    assert [(i.exercise, i.sd_after) for i in all_done.settle.next] == [("A02.e1", None), ("A02.e2", None), ("A02.e3", None)]
+    assert two_done.reasons == (
+        "2 first tries count, 20 are needed.",
+        "There is evidence from 1 of at least 2 notebooks.",
+        "Most would be learned from a first try of: Exercise 1.3 (A01.e3), Exercise 1.4 (A01.e4), Exercise 1.5 (A01.e5).",
+    )
+
+
+def test_who_tried_everything_is_told_what_is_missing_and_nothing_to_try() -> None:
+    """No open exercise is left: the list is empty, and the uncertainty is named as what is missing."""
+    (alone,) = evaluate(everyone(["s0"], COURSE, 1.0), COURSE, POLICY).students
+
+    assert alone.settle is not None
+    assert alone.settle.next == ()
+    assert alone.reasons == (f"The uncertainty is {100 * alone.sd:.0f} % of what it was before any evidence, 85 % is allowed.",)
