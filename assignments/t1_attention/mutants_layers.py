@@ -274,7 +274,7 @@ class MultiHeadAttention(nn.Module):
 
 @mutant(
     MHA,
-    caught_by=("sees_no_later_token", "equals_each_head_alone"),
+    caught_by="equals_each_head_alone",
     label="attends over the batch",
     hint="Your layer takes the first axis for time: sequences of a batch read from each other.",
 )
