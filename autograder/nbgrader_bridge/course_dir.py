@@ -64,15 +64,14 @@ def _prepare(assignment: Assignment, root: Path, source_of: SourceOf) -> None:
 
 
 def _key(assignment: Assignment) -> str:
-    """Return the hash of everything that the folder of an assignment is made from. Raises: CourseError when not built."""
+    """Return the hash of what the folder of an assignment is made from. Raises: CourseError when it is not built.
+
+    The lesson is not among it: an edit that nobody has built yet must not keep results out of the gradebook.
+    """
     digest = hashlib.sha256(_FORMAT.encode())
-    manifest = assignment.manifest()
-    parts = [(p.name, p.read_bytes()) for p in (assignment.folder / "lesson.py", assignment.solution)]
-    parts += [
-        *release_files(assignment.release),
-        ("due", str(assignment.due).encode()),
-        ("points", str(manifest.max_points).encode()),
-    ]
+    assignment.manifest()
+    solution = assignment.solution.read_bytes() if assignment.solution.is_file() else b""
+    parts = [*release_files(assignment.release), ("solution", solution), ("due", str(assignment.due).encode())]
     for name, content in parts:
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()

@@ -6,6 +6,8 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,14 +41,26 @@ def register(root: Path, assignment: str, due: datetime | None) -> None:
     Raises: BootcampError, also when exercises were added or removed after submissions came.
     """
     from nbgrader.api import Gradebook
-    from nbgrader.utils import setenv
 
-    # nbgrader creates its database by calling `alembic` by name.
-    with setenv(PATH=f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"):
+    with _our_programs_on_path():
         with Gradebook(f"sqlite:///{root / 'gradebook.db'}", COURSE_ID) as gradebook:
             naive = due.astimezone(UTC).replace(tzinfo=None) if due else None
             gradebook.update_or_create_assignment(assignment, duedate=naive, course_id=COURSE_ID)
         _generate(root, assignment, {"force": True})
+
+
+@contextmanager
+def _our_programs_on_path() -> Iterator[None]:
+    """nbgrader creates its database by calling `alembic` by name. (Its own `setenv` would take PATH away at the end.)"""
+    before = os.environ.get("PATH")
+    os.environ["PATH"] = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{before or os.defpath}"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PATH"]
+        else:
+            os.environ["PATH"] = before
 
 
 def _generate(root: Path, assignment: str, options: dict[str, Any]) -> bytes:
