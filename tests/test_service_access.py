@@ -15,7 +15,6 @@ from tornado import web
 from autograder.records import Ledger
 from autograder.service import handlers
 from autograder.service.app import MAX_BODY_BYTES
-from autograder.service.catalog import Catalog
 from autograder.service.desk import Desk
 from autograder.service.roles import ENTER, FLAGS, READ_ALL, ROLES
 from autograder.service.routes import ROUTES
@@ -62,7 +61,7 @@ def ledger(filled: cohort_world.World) -> Iterator[Ledger]:
 
 @pytest.fixture(scope="module")
 def world(filled: cohort_world.World, ledger: Ledger) -> Iterator[World]:
-    with serving(Desk(Catalog(filled.course), ledger, lambda: cohort_world.NOW, cohort_world.evaluate)) as running:
+    with serving(Desk.of(filled.course, ledger, lambda: cohort_world.NOW)) as running:
         yield running
 
 
@@ -119,6 +118,13 @@ def test_every_answer_carries_the_security_headers(world: World, real: dict[str,
     assert answer.headers["Server"] is None
     if not path.startswith("static"):
         assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_method_that_the_table_does_not_name_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler may grow a method; it exists only once the table says who may use it."""
+    monkeypatch.setattr(handlers.OwnWork, "delete", lambda self: self.finish("gone"), raising=False)
+
+    assert world.ask("me", "organizer", "DELETE").status == 405
 
 
 @pytest.mark.parametrize("role", [None, *ROLES])

@@ -12,7 +12,6 @@ import pytest
 from autograder.grading.verdict import CheckResult, Graded, Status, Verdict
 from autograder.records import Attempt, Ledger
 from autograder.service import wording
-from autograder.service.catalog import Catalog
 from autograder.service.desk import Desk
 from autograder.service.pages import AssignmentCard
 from tests import cohort_world
@@ -41,7 +40,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def desk(tmp_path: Path, ledger: Ledger) -> Desk:
-    return Desk(Catalog(cohort_world.write_course(tmp_path / "course")), ledger, lambda: NOW, cohort_world.evaluate)
+    return Desk.of(cohort_world.write_course(tmp_path / "course"), ledger, lambda: NOW)
 
 
 def hand_in(desk: Desk, name: str, hours: float = 1, statuses: dict = STATUSES, **changed: object) -> Attempt:
@@ -57,7 +56,8 @@ def hand_in(desk: Desk, name: str, hours: float = 1, statuses: dict = STATUSES, 
 
 
 def card(desk: Desk, name: str, assignment: str = "t1_attention") -> AssignmentCard:
-    return next(c for c in desk.own_work(name).cards if c.id == assignment)
+    page = desk.own_work(name)
+    return next(c for c in (page.newest, *page.cards) if c and c.id == assignment)
 
 
 def test_every_status_is_said_in_words_with_its_points(desk: Desk) -> None:
@@ -80,6 +80,7 @@ def test_every_status_is_said_in_words_with_its_points(desk: Desk) -> None:
         ("previous_token_head", "passed", "6"),
     ]
     assert newest.rows[1].hint == cohort_world.HINTS["attention"]
+    assert newest.rows[3].hint == ""
     assert [r.tries for r in newest.rows[:4]] == ["1", "1", "0", "0"]
 
 
@@ -136,11 +137,17 @@ def test_the_newest_attempt_stands_and_earlier_ones_are_listed(desk: Desk) -> No
     assert shown.newest.rows[0].tries == "3"
 
 
-def test_what_arrived_last_is_open(desk: Desk) -> None:
-    """Exactly the assignment of the newest hand-in shows its exercises at once."""
+def test_what_arrived_last_comes_first(desk: Desk) -> None:
+    """The newest hand-in stands alone in front, every other assignment once behind it in teaching order."""
+    before = desk.own_work("ada")
     hand_in(desk, "ada")
+    after = desk.own_work("ada")
 
-    assert [c.id for c in desk.own_work("ada").cards if c.is_open] == ["t1_attention"]
+    assert before.newest is None
+    assert [c.id for c in before.cards] == list(cohort_world.ASSIGNMENTS)
+    assert after.newest is not None
+    assert after.newest.id == "t1_attention"
+    assert [c.id for c in after.cards] == [a for a in cohort_world.ASSIGNMENTS if a != "t1_attention"]
 
 
 def test_an_assignment_that_left_the_course_keeps_its_results(desk: Desk) -> None:
@@ -149,8 +156,9 @@ def test_an_assignment_that_left_the_course_keeps_its_results(desk: Desk) -> Non
     attempt = Attempt.of(pseudonym, "x9_gone", "1" * 64, START)
     desk.ledger.append(attempt, Graded("x9_gone", "1" * 64, (Verdict("X9.old", Status.PASS, 2, 2),), "b", "B"), START)
 
-    gone = desk.own_work("ada").cards[-1]
+    gone = desk.own_work("ada").newest
 
+    assert gone is not None
     assert (gone.title, gone.place) == ("x9_gone", "No longer in the course")
     assert gone.newest is not None
     assert gone.newest.rows[0].title == "X9.old"
@@ -224,5 +232,5 @@ def test_an_empty_course_has_a_page_that_says_so(tmp_path: Path, ledger: Ledger)
     (tmp_path / "assignments" / "course.toml").write_text('title = "New"\n')
     from autograder.course import load
 
-    with serving(Desk(Catalog(load(tmp_path)), ledger, lambda: NOW, cohort_world.evaluate)) as world:
+    with serving(Desk.of(load(tmp_path), ledger, lambda: NOW)) as world:
         assert "No assignments yet" in world.ask("me", "student").body

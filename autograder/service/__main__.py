@@ -17,9 +17,7 @@ from autograder.errors import BootcampError
 from autograder.home import Home
 from autograder.records import Ledger
 from autograder.service.app import make_app, make_server
-from autograder.service.catalog import Catalog
 from autograder.service.desk import Desk
-from autograder.service.estimates import silent
 
 
 def main() -> int:
@@ -35,7 +33,7 @@ def main() -> int:
     try:
         home = Home.from_env(os.environ)
         ledger = Ledger.open(home.ledger_url)
-        desk = Desk(Catalog(course.load(home.course_root)), ledger, lambda: datetime.now(UTC), silent)
+        desk = Desk.of(course.load(home.course_root), ledger, lambda: datetime.now(UTC))
     except BootcampError as e:
         print(e, file=sys.stderr)
         return 2

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from autograder.course import Assignment
+from autograder.progress import Finding, Policy, Report
 from autograder.records import CohortRow, Student
 from autograder.service import estimates, wording
 from autograder.service.catalog import Catalog
-from autograder.service.estimates import STATES, UNKNOWN, Evaluation
+from autograder.service.estimates import STATES
 from autograder.service.pages import Choice, CohortLine, CohortPage, Column, Count, PointsCell, Snapshot
 from autograder.service.wording import Mark
 
@@ -42,13 +43,15 @@ def cohort_page(
     students: Sequence[Student],
     names: Mapping[str, str],
     rows: Sequence[CohortRow],
-    evaluation: Evaluation,
+    report: Report,
+    policy: Policy,
     snapshot: Snapshot,
 ) -> CohortPage:
     """Return the page; rows may hold other students' or other assignments' results, which are left out."""
     columns = catalog.assignments
     by_key = {(r.pseudonym, r.assignment): r for r in rows}
-    lines = [_line(s, names.get(s.pseudonym, s.pseudonym), columns, by_key, evaluation) for s in students]
+    findings = {f.pseudonym: f for f in report.students}
+    lines = [_line(s, names.get(s.pseudonym, s.pseudonym), columns, by_key, findings.get(s.pseudonym)) for s in students]
     lines.sort(key=_key_of(view.order))
     n_parts = max(1, -(-len(lines) // PART_SIZE))
     part = min(view.part, n_parts)
@@ -60,25 +63,26 @@ def cohort_page(
         counts=_counts(lines),
         columns=tuple(_column(catalog, a, rows) for a in columns),
         lines=tuple(shown),
-        scale=estimates.scale(evaluation),
+        scale=estimates.scale(report),
         orders=tuple(Choice(text, view.query(order=key, part=1), key == view.order) for key, text in ORDERS.items()),
         cohorts=tuple(Choice(c, View(c, view.order).query(), c == view.cohort) for c in cohorts) if len(cohorts) > 1 else (),
         parts=tuple(Choice(str(n), view.query(part=n), n == part) for n in range(1, n_parts + 1)) if n_parts > 1 else (),
         shown=f"{first + 1} to {first + len(shown)} of {len(lines)}",
-        legend=estimates.legend(evaluation),
+        legend=estimates.legend(report, policy),
+        too_early=report.too_early,
         snapshot=snapshot,
     )
 
 
 def _line(
-    student: Student, name: str, columns: Sequence[Assignment], by_key: Mapping[tuple[str, str], CohortRow], evaluation: Evaluation
+    student: Student, name: str, columns: Sequence[Assignment], by_key: Mapping[tuple[str, str], CohortRow], finding: Finding | None
 ) -> CohortLine:
     rows = [by_key.get((student.pseudonym, a.id)) for a in columns]
     return CohortLine(
         name=name,
         pseudonym=student.pseudonym,
         left=student.left_at is not None,
-        estimate=estimates.view(evaluation.by_student.get(student.pseudonym, UNKNOWN)),
+        estimate=estimates.view(finding),
         cells=tuple(_cell(r) for r in rows),
         total=wording.number(sum(r.points for r in rows if r)) if any(rows) else wording.NOTHING,
     )
@@ -108,15 +112,13 @@ def _column(catalog: Catalog, assignment: Assignment, rows: Sequence[CohortRow])
 
 def _counts(lines: Sequence[CohortLine]) -> tuple[Count, ...]:
     marks = [line.estimate.state for line in lines]
-    known = [*STATES.values(), *dict.fromkeys(m for m in marks if m not in STATES.values())]
-    return tuple(Count(mark, marks.count(mark)) for mark in known if mark in marks)
+    return tuple(Count(mark, marks.count(mark)) for mark in STATES.values() if mark in marks)
 
 
 def _key_of(order: str) -> Callable[[CohortLine], tuple[int, str]]:
-    words = [m.word for m in STATES.values()] if order == "state" else []
+    marks = list(STATES.values())
 
     def key(line: CohortLine) -> tuple[int, str]:
-        word = line.estimate.state.word
-        return words.index(word) if word in words else len(words), line.name.casefold()
+        return marks.index(line.estimate.state) if order == "state" else 0, line.name.casefold()
 
     return key

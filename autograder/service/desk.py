@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from autograder.course import Course
+from autograder.progress import Policy, load_policy
 from autograder.records import Ledger, Student
 from autograder.service import estimates, student
 from autograder.service.catalog import Catalog
 from autograder.service.cohort import View, cohort_page
-from autograder.service.estimates import Evaluation
 from autograder.service.pages import AttemptPage, CohortPage, PersonPage, Snapshot, StudentPage
+from autograder.service.tracker import Tracker
 from autograder.service.wording import Moment
 
 
@@ -22,7 +24,14 @@ class Desk:
     catalog: Catalog
     ledger: Ledger
     clock: Callable[[], datetime]
-    evaluate: Callable[[Ledger, str], Evaluation]
+    policy: Policy
+    tracker: Tracker
+
+    @classmethod
+    def of(cls, course: Course, ledger: Ledger, clock: Callable[[], datetime], policy: Policy | None = None) -> Desk:
+        """Return a desk with a catalogue and a tracker of this course."""
+        policy = policy or load_policy()
+        return cls(Catalog(course), ledger, clock, policy, Tracker(course, ledger, policy))
 
     def snapshot(self) -> Snapshot:
         return Snapshot(self.ledger.last_event(), Moment.of(self.clock()))
@@ -32,7 +41,8 @@ class Desk:
         snapshot = self.snapshot()
         found = self.ledger.student(name)
         results = self.ledger.results(found.pseudonym) if found else []
-        return StudentPage(name, student.cards(self.catalog, results), snapshot)
+        newest, cards = student.cards(self.catalog, results)
+        return StudentPage(name, newest, cards, snapshot)
 
     def own_attempt(self, name: str, attempt_id: str) -> AttemptPage | None:
         """Return the page of one attempt, None when there is none or it is somebody else's."""
@@ -65,7 +75,7 @@ class Desk:
         view = View(chosen, order, part)
         students, names = self.ledger.students(chosen), self.ledger.names(chosen)
         rows = self.ledger.cohort_table(chosen, as_of=snapshot.event)
-        return cohort_page(self.catalog, view, known, students, names, rows, self.evaluate(self.ledger, chosen), snapshot)
+        return cohort_page(self.catalog, view, known, students, names, rows, self.tracker.report(chosen), self.policy, snapshot)
 
     def person(self, pseudonym: str, viewer: str) -> PersonPage | None:
         """Return an organizer's page of one student, and record that it was looked at; None when there is no such student."""
@@ -73,18 +83,20 @@ class Desk:
         if found is None:
             return None
         self._looked_at(found, viewer, {"page": "person"})
-        snapshot, evaluation = self.snapshot(), self.evaluate(self.ledger, found.cohort)
-        standing = evaluation.by_student.get(pseudonym, estimates.UNKNOWN)
+        snapshot, report = self.snapshot(), self.tracker.report(found.cohort)
+        finding = next((f for f in report.students if f.pseudonym == pseudonym), None)
+        newest, cards = student.cards(self.catalog, self.ledger.results(pseudonym))
         return PersonPage(
             name=self.ledger.names(found.cohort).get(pseudonym, pseudonym),
             pseudonym=pseudonym,
             cohort=found.cohort,
             joined=Moment.of(found.joined_at),
             left=Moment.of(found.left_at) if found.left_at else None,
-            estimate=estimates.view(standing),
-            scale=estimates.scale(evaluation),
-            legend=estimates.legend(evaluation),
-            cards=student.cards(self.catalog, self.ledger.results(pseudonym)),
+            estimate=estimates.view(finding),
+            scale=estimates.scale(report),
+            legend=estimates.legend(report, self.policy),
+            newest=newest,
+            cards=cards,
             snapshot=snapshot,
         )
 

@@ -84,7 +84,6 @@ class AssignmentCard:
     mark: Annotated[Mark, "Where the newest attempt stands."]
     max_points: Annotated[str, "Points that the assignment is worth; a dash when it is not released yet."]
     newest: Annotated[AttemptView | None, "The newest attempt, or nothing."]
-    is_open: Annotated[bool, "Whether the exercises are shown at once: they are for what arrived last."]
     earlier: Annotated[tuple[AttemptLink, ...], "The attempts before it, newest first."]
 
 
@@ -93,7 +92,8 @@ class StudentPage:
     """A student's own work."""
 
     name: Annotated[str, "Whose results these are."]
-    cards: Annotated[tuple[AssignmentCard, ...], "The course's assignments in teaching order."]
+    newest: Annotated[AssignmentCard | None, "The assignment that was handed in last."]
+    cards: Annotated[tuple[AssignmentCard, ...], "The other assignments in teaching order."]
     snapshot: Annotated[Snapshot, "Which state of the records this is."]
 
 
@@ -115,6 +115,7 @@ class Strip:
     low: Annotated[float, "Where the interval begins."]
     high: Annotated[float, "Where the interval ends."]
     mid: Annotated[float, "Where the estimate stands."]
+    is_weak: Annotated[bool, "Whether too little is known for a state."]
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,7 @@ class EstimateView:
     interval: Annotated[str, "The true value lies in it with the probability that the legend names."]
     strip: Annotated[Strip | None, "The same interval as a drawing."]
     evidence: Annotated[str, "How many first tries the estimate rests on."]
+    brief: Annotated[str, "The first reason, in a few words."]
     reasons: Annotated[tuple[str, ...], "Why the state is what it is, what speaks against it too."]
 
 
@@ -214,6 +216,7 @@ class CohortPage:
     parts: Annotated[tuple[Choice, ...], "The parts of a long table."]
     shown: Annotated[str, "Which students this part of the table shows."]
     legend: Annotated[tuple[str, ...], "How the estimate was made, and how to read it."]
+    too_early: Annotated[str, "Why nobody can be judged yet; empty when somebody can."]
     snapshot: Annotated[Snapshot, "Which state of the records this is."]
 
 
@@ -229,5 +232,6 @@ class PersonPage:
     estimate: Annotated[EstimateView, "What the tracker says."]
     scale: Annotated[Scale, "The axis of the estimate."]
     legend: Annotated[tuple[str, ...], "How the estimate was made, and how to read it."]
-    cards: Annotated[tuple[AssignmentCard, ...], "The course's assignments in teaching order."]
+    newest: Annotated[AssignmentCard | None, "The assignment that was handed in last."]
+    cards: Annotated[tuple[AssignmentCard, ...], "The other assignments in teaching order."]
     snapshot: Annotated[Snapshot, "Which state of the records this is."]

@@ -13,15 +13,19 @@ from autograder.service.pages import AssignmentCard, AttemptLink, AttemptView, E
 from autograder.service.wording import Mark, Moment
 
 
-def cards(catalog: Catalog, results: Sequence[AssignmentResult]) -> tuple[AssignmentCard, ...]:
-    """Return one card per assignment of the course, then one per assignment that the course no longer has."""
+def cards(catalog: Catalog, results: Sequence[AssignmentResult]) -> tuple[AssignmentCard | None, tuple[AssignmentCard, ...]]:
+    """Return the card of what was handed in last, if anything was, and the cards of all other assignments.
+
+    Those of the course come in teaching order, then those that the course no longer has.
+    """
     by_id = {r.assignment: r for r in results}
     known = [a.id for a in catalog.assignments]
-    last = max(results, key=lambda r: r.latest.attempt.received_at).assignment if results else ""
-    return tuple(card(catalog, i, by_id.get(i), is_open=i == last) for i in [*known, *sorted(by_id.keys() - set(known))])
+    last = max(results, key=lambda r: r.latest.attempt.received_at) if results else None
+    others = [i for i in [*known, *sorted(by_id.keys() - set(known))] if last is None or i != last.assignment]
+    return card(catalog, last.assignment, last) if last else None, tuple(card(catalog, i, by_id.get(i)) for i in others)
 
 
-def card(catalog: Catalog, assignment_id: str, result: AssignmentResult | None, *, is_open: bool) -> AssignmentCard:
+def card(catalog: Catalog, assignment_id: str, result: AssignmentResult | None) -> AssignmentCard:
     """Return the card of one assignment, whether or not anything was handed in."""
     assignment, manifest = catalog.assignment(assignment_id), catalog.manifest(assignment_id)
     newest = attempt_view(catalog, result, result.latest) if result else None
@@ -33,7 +37,6 @@ def card(catalog: Catalog, assignment_id: str, result: AssignmentResult | None, 
         mark=newest.mark if newest else wording.NOT_HANDED_IN,
         max_points=newest.max_points if newest else wording.number(manifest.max_points if manifest else None),
         newest=newest,
-        is_open=is_open,
         earlier=tuple(_link(a) for a in reversed(result.attempts[:-1])) if result else (),
     )
 

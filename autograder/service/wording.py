@@ -86,12 +86,10 @@ def number(value: float | None) -> str:
 
 
 def percent(value: float) -> str:
-    """Return a share of one in whole per cent; what is not quite certain never reads as 0 % or 100 %."""
-    if 0.0 < value < 0.01:
+    """Return a probability in whole per cent; what a model says is never 0 % and never 100 %."""
+    if value < 0.01:
         return "< 1 %"
-    if 0.99 < value < 1.0:
-        return "> 99 %"
-    return f"{value:.0%}".replace("%", " %")
+    return "> 99 %" if value > 0.99 else f"{value:.0%}".replace("%", " %")
 
 
 def counted(n: int, one: str, many: str = "") -> str:

@@ -72,6 +72,8 @@ def staged(folder: Path) -> Iterator[Stage]:
     released = ROOT / "release" / "t1_attention"
     for path in (released / "t1_attention.ipynb", released / "checks.py"):
         shutil.copy(path, course_root / "release" / "t1_attention")
+    # What an instructor's course folder holds at the least.
+    shutil.copytree(released, home.nbgrader_root / "source" / "t1_attention")
     with running(home, world.course, ACCOUNTS, free_port()) as hub, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
         try:
