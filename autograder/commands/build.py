@@ -17,4 +17,5 @@ def command(home: Home, assignments: tuple[str, ...]) -> None:
 
     course = courses.load(home.course_root)
     for built in build(course, home.course_root / "release", assignments or None):
-        click.echo(str(built))
+        what = f"changed {', '.join(built.changed)}" if built.changed else "nothing changed"
+        click.echo(f"{built.assignment}: {built.n_exercises} exercises, {built.points:g} points; {what}")
