@@ -52,8 +52,17 @@ class Cgroups:
             raise
         return group
 
+    def sweep(self, prefix: str) -> None:
+        """Remove the empty groups, named prefix + pid + "-...", of processes that are gone."""
+        for folder in self.folders.values():
+            for left in folder.glob(f"{prefix}*-*"):
+                pid = left.name.removeprefix(prefix).partition("-")[0]
+                # Only empty ones: their jobs ended with the process, and a foreign pid namespace's may look gone.
+                if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+                    _rmdir(left)
+
     def leftovers(self, prefix: str) -> list[Group]:
-        """Return groups that an earlier process of that prefix left behind."""
+        """Return the groups of that prefix."""
         names = {p.name for folder in self.folders.values() for p in folder.glob(f"{prefix}*") if p.is_dir()}
         return [Group({kind: folder / name for kind, folder in self.folders.items()}) for name in sorted(names)]
 

@@ -69,6 +69,8 @@ class Slot:
                 raise e from None
         slot = cls(zygote, Cgroups.find(), weaker_because)
         try:
+            if slot._cgroups is not None:
+                slot._cgroups.sweep(GROUP_PREFIX)
             slot.probes = attempt(slot)
             slot.tier = tier_of(slot.probes)
         except BaseException:

@@ -1,0 +1,39 @@
+"""A slot and an attack in, what was graded out: the tiny course, graded for real in boxes."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from pathlib import Path
+
+from autograder.grading.bundle import Bundle, load_bundle
+from autograder.grading.grade import Budget, Grader
+from autograder.grading.verdict import Graded
+from autograder.sandbox.box import Slot
+from autograder.submission.compose import compose
+from tests import tiny
+
+DOUBLE, QUADRUPLE, SCALER = "x1_tiny.double", "x1_tiny.quadruple", "x1_tiny.scaler"
+# Tight, so that a loop costs little; the honest parts need a hundredth of it.
+BUDGET = Budget(shared_floor_s=0.3, alone_floor_s=0.35)
+
+
+@functools.cache
+def bundle() -> Bundle:
+    """Return the tiny course's bundle."""
+    root = Path(tempfile.mkdtemp(prefix="tiny-course-"))
+    return load_bundle(tiny.write(root).assignment("x1_tiny"))
+
+
+def grader(slot: Slot) -> Grader:
+    return Grader(bundle(), slot.open_box, slot.tier, b"a secret of the course's own " * 2, budget=BUDGET)
+
+
+def grade(slot: Slot, double: str) -> Graded:
+    """Grade a notebook whose answer to `double` is given and whose other answers are right."""
+    return grader(slot).grade(compose(bundle().manifest, {**tiny.REFERENCE, DOUBLE: double}), "mallory")
+
+
+def grade_honest(slot: Slot) -> Graded:
+    """Grade the reference."""
+    return grader(slot).grade(compose(bundle().manifest, tiny.REFERENCE), "alice")
