@@ -239,7 +239,7 @@ mutant_edit(
     COUNTS,
     (" + d * cfg.d_vocab)", ")"),
     caught_by="operations_of_plain_models",
-    label="the unembedding is forgotten",
+    label="the product with the unembedding is forgotten",
     hint="You leave out the unembedding. It is a matrix product for every token.",
 )
 mutant_edit(
