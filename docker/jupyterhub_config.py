@@ -28,6 +28,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 c.JupyterHub.bind_url = settings.url
 c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{ports.hub}"
 c.JupyterHub.db_url = f"sqlite:///{settings.folder / 'jupyterhub.sqlite'}"
+# The Hub adds people to groups and never takes them out again, so a database that outlives a start keeps rights that
+# the accounts no longer give. Nothing of worth is in it.
+c.JupyterHub.reset_db = True
 c.JupyterHub.cookie_secret_file = str(settings.folder / "cookie_secret")
 c.JupyterHub.default_url = f"/services/{roles.SERVICE}/"
 
@@ -37,8 +40,11 @@ c.TraefikProxy.traefik_api_url = f"http://127.0.0.1:{ports.proxy_api}"
 c.TraefikProxy.traefik_api_username = "jupyterhub"
 c.TraefikProxy.traefik_api_password = secrets.token_hex(16)
 c.TraefikProxy.extra_static_config = {"global": {"checkNewVersion": False, "sendAnonymousUsage": False}}
-c.TraefikFileProviderProxy.static_config_file = str(settings.folder / "traefik.toml")
-c.TraefikFileProviderProxy.dynamic_config_file = str(settings.folder / "traefik-rules.toml")
+proxy_files = settings.folder / "traefik.toml", settings.folder / "traefik-rules.toml"
+for left in proxy_files:
+    # A Hub that was killed leaves its rules behind, and the next one would take over their password.
+    left.unlink(missing_ok=True)
+c.TraefikFileProviderProxy.static_config_file, c.TraefikFileProviderProxy.dynamic_config_file = map(str, proxy_files)
 
 c.JupyterHub.authenticator_class = "shared-password"
 c.SharedPasswordAuthenticator.user_password = settings.password()

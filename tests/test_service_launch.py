@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -36,6 +38,12 @@ from autograder.service.launch import launch
 home = Home.from_env(os.environ)
 accounts = Accounts(("ada",), ("ines",), ("olga",), ("mila",))
 sys.exit(launch(home, course.load(home.course_root), int(sys.argv[1]), accounts, lambda line: print(line, flush=True)))
+"""
+
+MEMBERS = """
+SELECT groups.name, users.name FROM groups
+JOIN user_group_map ON group_id = groups.id
+JOIN users ON user_id = users.id
 """
 
 
@@ -99,15 +107,31 @@ def test_ctrl_c_ends_everything(home: Home) -> None:
 
 
 @pytest.mark.slow
-def test_a_hub_that_dies_takes_its_children_along(home: Home, course: Course) -> None:
-    """When the Hub is killed, its proxy and our service are nobody's children; they are ended all the same."""
-    with running(home, course, Accounts(("ada",)), free_port()) as hub:
+def test_a_killed_hub_leaves_nothing_to_the_next(home: Home, course: Course) -> None:
+    """When the Hub is killed, its proxy and our service are nobody's children; they are ended all the same.
+
+    The next start is not hindered by what it left, and knows the new accounts only: who was an instructor is one no more.
+    """
+    with running(home, course, Accounts(("ada",), ("bela",)), free_port()) as hub:
+        first = members(home)
         hub.watch()
         hub.process.kill()
         hub.process.wait()
         assert len(processes_of(home)) >= 2
 
     assert processes_of(home) == []
+    assert (home.path / "hub" / "traefik-rules.toml").exists()
+    with running(home, course, Accounts(("bela",), ("ada",)), free_port()):
+        second = members(home)
+
+    assert first == {("bootcamp-students", "ada"), ("bootcamp-instructors", "bela")}
+    assert second == {("bootcamp-students", "bela"), ("bootcamp-instructors", "ada")}
+
+
+def members(home: Home) -> set[tuple[str, str]]:
+    """Who is in which group, by the Hub's own database."""
+    with closing(sqlite3.connect(home.path / "hub" / "jupyterhub.sqlite")) as db:
+        return set(db.execute(MEMBERS))
 
 
 def test_a_taken_port_is_refused_with_another_one(home: Home, course: Course) -> None:

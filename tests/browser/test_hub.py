@@ -139,6 +139,17 @@ def test_pages_fit_a_phone_in_both_themes(stage: Stage, name: str, path: str, th
     assert found == []
 
 
+def test_signing_out_ends_the_session(stage: Stage) -> None:
+    """After "Sign out" the same browser is a stranger to the service too."""
+    page = stage.page("ada", locale="en-GB")
+    page.goto(f"{stage.hub.service_url}me")
+    page.get_by_role("link", name="Sign out").click()
+    page.wait_for_url("**/hub/**")
+    page.goto(f"{stage.hub.service_url}me")
+
+    expect(page).to_have_url(re.compile("/hub/login"))
+
+
 def test_a_student_fetches_and_opens_the_released_notebook(stage: Stage) -> None:
     """Assignment List, Fetch, open: the kernel starts without a question, and Formgrader is not on the menu."""
     page = stage.page("priya")
