@@ -60,9 +60,12 @@ def test_publishing_and_autograding_leave_the_same_gradebook(tmp_path):
 
 
 def test_published_and_autograded_notebooks_are_the_same(tmp_path):
-    """What formgrader opens does not depend on who graded."""
+    """What formgrader opens does not depend on who graded; a student's own cells and prose are in it once."""
     world = World(tmp_path)
-    found = world.submitted("ada", low=WRONG)
+    notebook = json.loads(handed_in(world.course, answers(low=WRONG)))
+    notebook["cells"].append({"cell_type": "markdown", "id": "m", "metadata": {}, "source": "What I *thought*."})
+    notebook["cells"].append({"cell_type": "code", "id": "c", "metadata": {}, "source": "print(1)"})
+    found = world.submitted("ada", raw=json.dumps(notebook).encode())
     world.publish(found)
     path = world.root / "autograded" / "ada" / ID
     mine = {p.name: p.read_bytes() for p in path.rglob("*") if p.is_file()}

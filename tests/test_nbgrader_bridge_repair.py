@@ -78,6 +78,10 @@ def damage_copied(notebook):
     notebook["cells"].insert(0, {**cell(notebook, "total"), "source": "def total(values):\n    return 1"})
 
 
+def damage_tried_out_elsewhere(notebook):
+    notebook["cells"].append({"cell_type": "code", "source": "def total(values):\n    return 1", "id": "mine"})
+
+
 def damage_retyped(notebook):
     cell(notebook, "total")["cell_type"] = "markdown"
 

@@ -7,7 +7,6 @@ in a display_data of plain text: a hint may quote what a student's code said, an
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -50,7 +49,8 @@ def score(verdict: Verdict, cell_points: float) -> float:
         why = "; ".join(verdict.notes) or verdict.hint or "no reason was given"
         raise InfraError(f"{verdict.exercise} could not be graded, by our fault and not the student's: {why}. Grade it again.")
     points = float(verdict.points)
-    if verdict.max_points != cell_points or not (math.isfinite(points) and 0 <= points <= cell_points):
+    # Written so that nan fails, too.
+    if verdict.max_points != cell_points or not 0 <= points <= cell_points:
         found = f"{points} of {verdict.max_points} points, and nbgrader's cell has {cell_points}"
         raise InfraError(f"{verdict.exercise}: grading says {found}. Bring the gradebook up to date: bootcamp init")
     return points
