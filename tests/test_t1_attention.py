@@ -186,6 +186,33 @@ def test_checks_ask_for_their_own_exercise_only(reference: Any, exercise: str) -
         assert recorder.names <= own, check.name
 
 
+ALL_AT_ONCE = """
+def online_softmax_attention(q, k, v, block):
+    return ((q @ k.mT) * q.shape[-1] ** -0.5).softmax(-1) @ v
+"""
+TRAINED = """
+def hand_set_previous_token_head(cfg):
+    model = GPT(cfg)
+    model(torch.zeros(1, 2, dtype=torch.int64)).sum().backward()
+    return model.state_dict()
+"""
+
+
+@pytest.mark.parametrize(
+    ("exercise", "name", "source"),
+    [
+        ("online_softmax_attention", "no_tensor_of_all_scores", ALL_AT_ONCE),
+        ("hand_set_previous_token_head", "set_by_hand", TRAINED),
+    ],
+)
+def test_evidence_is_seen(exercise: str, name: str, source: str) -> None:
+    """All scores at once, and a backward pass, are noted for a person; neither note is worth points."""
+    check = next(c for c in checks(exercise) if c.name == name)
+    with open_in_process(bundle().program({check.exercise: source})) as box:
+        assert outcome(box.student, check, "evidence").status is Status.FAIL
+    assert check.evidence == "observed"
+
+
 @pytest.mark.parametrize("exercise", ["attention", "rope", "online_softmax_attention"])
 def test_inputs_follow_from_the_draw(reference: Any, exercise: str) -> None:
     """The same draw asks the same questions, whatever torch's own generator holds; another draw asks others."""

@@ -14,7 +14,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from autograder.grading.checks import hidden
-from autograder.grading.compare import close, evaluate, finite, gradients, integers, load, normal, raises, same, sizes, strided
+from autograder.grading.compare import (
+    close,
+    evaluate,
+    finite,
+    gradients,
+    integers,
+    load,
+    normal,
+    raises,
+    same,
+    sizes,
+    strided,
+    tensor,
+)
 from autograder.sandbox.student import Student, StudentModule
 
 NORM, GPT = "t1_attention.rms_norm", "t1_attention.gpt"
@@ -128,25 +141,26 @@ def rms_norm_values(student: Student, rng: np.random.Generator) -> None:
 @hidden(NORM, weight=2)
 def rms_norm_eps(student: Student, rng: np.random.Generator) -> None:
     """An eps of 0.5, small inputs, and the zero vector."""
-    for eps, scale in ((0.5, 1.0), (0.5, 0.1), (2.0, 1.0), (1e-5, 1e-3)):
+    for eps, scale in ((0.5, 1.0), (0.5, 0.1), (2.0, 1.0), (1e-5, 1e-3), (None, 1e-3)):
         d = int(rng.integers(3, 12))
         m, weight, case = _rms(student, rng, d, eps)
         x = normal(rng, 2, 5, d, dtype=F32, scale=scale)
         x[0, 0] = 0.0
-        _rms_close(m, x, weight, eps, case, 1e-5, "Where exactly is eps added? Docstring, second sentence.")
+        slip = "Where exactly is eps added? Docstring, second sentence."
+        _rms_close(m, x, weight, 1e-5 if eps is None else eps, case, 1e-5, slip)
 
 
 @hidden(NORM, weight=1)
 def rms_norm_half_precision(student: Student, rng: np.random.Generator) -> None:
     """float16 goes in, float32 is inside, float16 comes out: squares neither overflow nor vanish."""
-    # Two roundings to float16, at 2^-11 each, are allowed.
+    # Three roundings to float16, at 2^-11 each, are allowed: weight, normalised vector, product.
     for scale, eps in ((400.0, 1e-5), (1e-4, 1e-12)):
         m, weight, case = _rms(student, rng, 9, eps)
         x = normal(rng, 4, 9, scale=scale).half()
         slip = "What is 400 squared in float16? Convert first, and back at the end."
-        _rms_close(m, x, weight, eps, f"{case}, float16", 1e-3, slip)
+        _rms_close(m, x, weight, eps, f"{case}, float16", 2e-3, slip)
     m, weight, case = _rms(student, rng, 9)
-    # Three roundings to bfloat16, at 2^-9 each: weight, normalised vector, product.
+    # The same three roundings to bfloat16, at 2^-9 each.
     _rms_close(m, normal(rng, 4, 9, scale=3.0).bfloat16(), weight, 1e-5, f"{case}, bfloat16", 8e-3, "")
 
 
@@ -301,28 +315,33 @@ def tied_matrix_is_one(student: Student, rng: np.random.Generator) -> None:
 @hidden(GPT, weight=2)
 def first_weights(student: Student, rng: np.random.Generator) -> None:
     """At first matrices are normal with the documented deviations, biases 0, norm weights 1."""
-    n_layers = int(rng.integers(3, 6))
-    c = _config(rng, d_model=48, n_heads=4, d_mlp=90, d_vocab=70, n_ctx=60, n_layers=n_layers)
-    m, other = (student.module("GPT", student.make("GPTConfig", **c)) for _ in range(2))
-    found, layout = dict(m.named_parameters()), _layout(c)
-    load(m, {name: finite(found.get(name), name, shape, F32) for name, shape in layout.items()}, "GPT(cfg)")
-    twin = dict(other.named_parameters()).get("tok_emb.weight")
-    assert twin is None or not torch.equal(twin, found["tok_emb.weight"]), "Two new models are equal: is a seed set inside?"
-    for name, shape in layout.items():
-        w = found[name].detach()
-        if len(shape) == 1:
-            same(w, torch.zeros(shape) if "bias" in name else torch.ones(shape), f"first {name}")
-        elif name.endswith(("attn.out.weight", "mlp.down.weight")):
-            slip = "What writes into the stream begins smaller, the more so the deeper the model."
-            _normal_at_first(w, 0.02 / (2 * n_layers) ** 0.5, f"first {name}, n_layers={n_layers}", slip)
-        else:
-            _normal_at_first(w, 0.02, f"first {name}, n_layers={n_layers}", "See the docstring, last paragraph.")
+    for kind in ("gelu", "swiglu"):
+        n_layers = int(rng.integers(3, 6))
+        c = _config(rng, d_model=48, n_heads=4, d_mlp=90, d_vocab=70, n_ctx=60, n_layers=n_layers, mlp_kind=kind)
+        cfg, layout = student.make("GPTConfig", **c), _layout(c)
+        found, other = ({name: p.detach() for name, p in student.module("GPT", cfg).named_parameters()} for _ in range(2))
+        for name, shape in layout.items():
+            _at_first(tensor(found.get(name), name, shape, F32), name, n_layers)
+        same_twice = torch.equal(found["tok_emb.weight"], tensor(other.get("tok_emb.weight"), "tok_emb.weight"))
+        assert not same_twice, "Two new models are equal: is a seed set inside?"
+
+
+def _at_first(w: Tensor, name: str, n_layers: int) -> None:
+    what = f"first {name}, n_layers={n_layers}"
+    if w.ndim == 1:
+        same(w, torch.zeros_like(w) if "bias" in name else torch.ones_like(w), what)
+    elif name.endswith(("attn.out.weight", "mlp.down.weight")):
+        slip = "What writes into the stream begins smaller, the more so the deeper the model."
+        _normal_at_first(w, 0.02 / (2 * n_layers) ** 0.5, what, slip)
+    else:
+        _normal_at_first(w, 0.02, what, "See the docstring, last paragraph.")
 
 
 def _normal_at_first(w: Tensor, std: float, what: str, slip: str) -> None:
-    # Of n normal numbers the deviation is known to 1/sqrt(2n), the mean to std/sqrt(n): 6.5 of these fail once in 10^10 draws.
+    # Of n normal numbers the deviation is known to 1/sqrt(2n), the mean to std/sqrt(n). Seven of these are missed once in 10^11,
+    # and there are under 100 matrices in a check.
     n, found, mean, fourth = w.numel(), float(w.double().std()), float(w.double().mean()), float(w.double().pow(4).mean())
-    assert abs(found / std - 1) < 6.5 / (2 * n) ** 0.5, f"{what}: standard deviation {found:.5f}, expected {std:.5f}. {slip}"
-    assert abs(mean) < 6.5 * std / n**0.5, f"{what}: mean {mean:.5f}, expected 0. {slip}"
+    assert abs(found / std - 1) < 7 / (2 * n) ** 0.5, f"{what}: standard deviation {found:.5f}, expected {std:.5f}. {slip}"
+    assert abs(mean) < 7 * std / n**0.5, f"{what}: mean {mean:.5f}, expected 0. {slip}"
     # The fourth moment over the squared second is 3 for normal numbers, 1.8 for uniform ones, and known to 0.1 here.
     assert fourth / found**4 > 2.3, f"{what}: the deviation is right, but the numbers are not normal. {slip}"

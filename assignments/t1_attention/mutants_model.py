@@ -48,6 +48,13 @@ mutant_edit(
 )
 mutant_edit(
     NORM,
+    ("eps: float = 1e-5", "eps: float = 1e-8"),
+    caught_by="rms_norm_eps",
+    label="another default eps",
+    hint="Your norm has another eps when none is given.",
+)
+mutant_edit(
+    NORM,
     (" + self.eps)", " + self.eps**2)"),
     caught_by="rms_norm_eps",
     label="eps squared",
@@ -647,6 +654,13 @@ mutant_edit(
     caught_by="first_weights",
     label="the other matrices keep torch's first values",
     hint="Most of your matrices keep what torch gave them.",
+)
+mutant_edit(
+    GPT_ID,
+    ("            elif p.ndim == 2:", '            elif p.ndim == 2 and "gate" not in name:'),
+    caught_by="first_weights",
+    label="the gate keeps torch's first values",
+    hint="Your gates keep what torch gave them.",
 )
 mutant_edit(
     GPT_ID,
