@@ -145,6 +145,23 @@ def test_the_smallest_cohorts_get_finite_and_modest_estimates(score: list[list[f
         assert np.ptp(mean) < 1e-6
 
 
+@pytest.mark.parametrize(("n", "j"), [(30, 60), (30, 20), (300, 4)])
+def test_one_who_fails_where_all_others_pass_does_not_break_the_scale(n: int, j: int) -> None:
+    """The outlier is low and not absurdly so (n draws of mean 0 and SD 1 reach sqrt(n) at most), the others stay together."""
+    score = np.ones((n, j))
+    score[0] = 0
+    books = np.arange(j) * 2 // j
+    model = fit(Cohort(score, np.ones((n, j), bool), books, np.zeros(2, np.intp), np.zeros(n), np.zeros(n, bool)).scores)
+    assert model is not None
+
+    mean, sd = target(model, model.weight, model.response)
+
+    assert -min(7, n**0.5) < mean[0] < -2
+    assert np.all(np.abs(mean[1:]) < 0.5)
+    assert model.variances.person < 3
+    assert np.all(sd > 0.2)
+
+
 def test_nothing_is_estimated_from_nothing() -> None:
     """Without a single first try there is no model."""
     empty = Cohort(

@@ -72,12 +72,16 @@ def test_every_number_is_finite_and_in_order(table: list[list[float | str | None
 
     n = len(report.students)
     for f in report.students:
-        assert np.all(np.isfinite([f.p, f.mean, f.sd, *f.interval50, *f.interval90]))
+        numbers = [f.p, f.mean, f.sd, *f.interval50, *f.interval90]
+        assert np.all(np.isfinite(numbers))
+        assert numbers == [round(x, 6) for x in numbers]
         assert f.interval90[0] < f.interval50[0] < f.mean < f.interval50[1] < f.interval90[1]
         assert 1 <= f.rank90[0] <= f.rank90[1] <= n
         assert 0 <= f.p <= 1
         assert 0 < f.sd <= 1
-    assert Report.from_json(json.loads(json.dumps(report.as_json(), allow_nan=False))) == report
+    again = Report.from_json(json.loads(json.dumps(report.as_json(), allow_nan=False)))
+    assert again == report
+    assert all(type(f.state) is State for f in again.students)
 
 
 def _without_advice(report: Report) -> Report:
@@ -196,7 +200,7 @@ def test_contradictory_first_tries_are_refused() -> None:
     one = first_try("s0", _ITEMS[0], 0.5)
 
     with pytest.raises(BootcampError, match=r"two first tries of A01\.e1 by s0"):
-        evaluate([one, one], COURSE, POLICY)
+        evaluate([one, first_try("s0", _ITEMS[1], 0.5), one], COURSE, POLICY)
     for bad in (replace(one, fraction=1.5), replace(one, fraction=float("nan")), replace(one, fraction=None)):
         with pytest.raises(BootcampError, match=r"A01\.e1 by s0"):
             evaluate([bad], COURSE, POLICY)

@@ -7,10 +7,14 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
 from autograder.progress import Finding, Report, evaluate, load_policy
-from autograder.progress.reasons import in_words
+from autograder.progress.estimate import MAX_LOGIT, fit, target
+from autograder.progress.mixed_model import notebook_posterior
+from autograder.progress.reasons import in_words, why
 from autograder.progress.report import Share, Why, Without
+from autograder.progress.scores import collect
 from autograder.records import FirstTry
 from tests.progress_world import course, everyone, first_tries, first_try, simulate
 
@@ -73,15 +77,31 @@ def test_the_hardest_solved_and_the_easiest_missed_are_named() -> None:
         assert all(s.n_passed / s.n_tried == shares[s.exercise] for s in (*finding.why.hardest, *finding.why.against))
 
 
+def test_what_everybody_solved_or_nobody_is_no_reason() -> None:
+    """An exercise that the whole cohort solved speaks for nobody, one that nobody solved against nobody."""
+    items = [i for i in COURSE.items.values() if i.assignment in ("a01", "a02")]
+    fractions = {"A01.e1": (1.0, 1.0), "A01.e2": (0.0, 0.0), "A02.e1": (0.0, 1.0)}
+    tries = [first_try(f"s{n}", i, fractions.get(i.exercise, (1.0, 0.0))[n > 0]) for n in range(12) for i in items]
+    model = fit(collect(tries, COURSE, POLICY))
+    assert model is not None
+
+    why_s0 = why(model, 0, 1.28, COURSE)
+    few = why(fit(collect([t for t in tries if t.exercise in fractions], COURSE, POLICY)) or model, 0, 1.28, COURSE)
+
+    assert [s.exercise for s in why_s0.hardest] == ["A01.e3", "A01.e4", "A01.e5"]
+    assert [(s.exercise, s.n_passed, s.n_tried) for s in why_s0.against] == [("A02.e1", 11, 12)]
+    assert few.hardest == ()
+
+
 def test_reasons_in_words_give_both_sides() -> None:
     """The sentences name the chance, the notebook that carries it, and the counter-evidence."""
-    why = Why(
+    both = Why(
         (Without("a01", 6, 0.41), Without("a02", 6, 0.86)),
         (Share("A01.e1", "Causal mask", 3, 60),),
         (Share("A02.e1", "Softmax", 55, 60),),
     )
 
-    assert in_words(why, 0.805) == (
+    assert in_words(both, 0.805) == (
         "The chance is 80 % with all evidence.",
         "For: without a01 it would be 41 %.",
         "For: solved Causal mask (A01.e1) at the first try, as 3 of 60 did.",
@@ -92,10 +112,10 @@ def test_reasons_in_words_give_both_sides() -> None:
 
 def test_words_never_claim_certainty() -> None:
     """Chances near 0 and 1 are given as bounds, and a notebook that moves nothing visible is not mentioned."""
-    why = Why((Without("a01", 6, 0.996), Without("a02", 6, 0.9999)), (), ())
+    sure = Why((Without("a01", 6, 0.996), Without("a02", 6, 0.9999)), (), ())
 
-    assert in_words(why, 0.9985) == ("The chance is over 99 % with all evidence.",)
-    assert in_words(replace(why, without=()), 0.001) == ("The chance is under 1 % with all evidence.",)
+    assert in_words(sure, 0.9985) == ("The chance is over 99 % with all evidence.",)
+    assert in_words(replace(sure, without=()), 0.001) == ("The chance is under 1 % with all evidence.",)
 
 
 def test_what_would_settle_it_is_the_most_informative_open_exercise() -> None:
@@ -110,17 +130,23 @@ def test_what_would_settle_it_is_the_most_informative_open_exercise() -> None:
         assert all(a > b for a, b in pairwise(sds))
 
 
-def test_the_promised_sd_is_kept() -> None:
-    """After the advised exercise was tried, the SD is about what was promised (the variances are estimated anew)."""
-    finding = next(f for f in _report().students if f.settle and f.n_items > 5)
-    assert finding.settle is not None
-    advised = finding.settle.next[-1]
-    more = [first_try(finding.pseudonym, COURSE.items[i.exercise], 1.0) for i in finding.settle.next]
-
-    again = next(f for f in evaluate([*_tries(), *more], COURSE, POLICY).students if f.pseudonym == finding.pseudonym)
-
-    assert advised.sd_after is not None
-    assert abs(again.sd - advised.sd_after) < 0.3 * (finding.sd - advised.sd_after) + 0.02
+def test_the_promised_sd_is_that_of_the_evidence_it_would_be() -> None:
+    """With the advised exercises added as evidence of their weight, the posterior's SD is what was promised."""
+    model = fit(collect(_tries(), COURSE, POLICY))
+    assert model is not None
+    at = model.layout
+    known = replace(model, solved=replace(model.solved, beta_cov=np.zeros_like(model.solved.beta_cov)))
+    for row, finding in enumerate(_report().students):
+        if finding.settle is None:
+            continue
+        w = model.weight[[row]].copy()
+        f, _cov = notebook_posterior(model.solved, w, model.response[[row]], at)
+        for advised in finding.settle.next:
+            j = model.scores.exercises.index(advised.exercise)
+            p = 1 / (1 + np.exp(-np.clip(model.solved.beta[j] + f[0, at.notebook_of[j]], -MAX_LOGIT, MAX_LOGIT)))
+            w[0, j] = p * (1 - p)
+            _mean, sd = target(known, w, np.zeros_like(w))
+            assert advised.sd_after == pytest.approx(sd[0], abs=2e-6)
 
 
 def test_advice_stays_with_notebooks_that_are_open() -> None:

@@ -10,9 +10,10 @@ the end of the course. Notebook and track effects are what makes ten exercises o
 independent pieces of evidence; without them intervals are far too narrow.
 
 *How it is fitted.* Each score is replaced by its working response around the current fit, z = eta + (y - p) / (p (1 -
-p)) with weight p (1 - p), which makes it a Gaussian mixed model (`mixed_model`), solved exactly; N_PASSES of this
-(penalised quasi-likelihood). Linearised once, around the exercise alone, the strongest tenth would be squeezed: what
-was called 75 % came true in 95 %. `noise` is the dispersion: about 1 for pass/fail, less for partial credit.
+p)) with weight p (1 - p), which makes it a Gaussian mixed model (`mixed_model`), solved exactly. N_PASSES times the
+variances are estimated, and N_STEPS times in each the responses are renewed under them (penalised quasi-likelihood).
+Linearised once, around the exercise alone, the strongest tenth is squeezed: what was called 75 % came true in 95 %.
+`noise` is the dispersion: about 1 for pass or fail, less for partial credit.
 
 *Variances* are estimated from the cohort at hand: the mode of the marginal likelihood (exercises integrated out: REML)
 times weak priors, log-normal with a factor e either way. A cohort of one, an exercise that all got right, one notebook:
@@ -24,10 +25,11 @@ then the priors decide, and the estimate says so by an SD near 1.
 *Units.* Reported numbers are in prior standard deviations of T: 0 is the cohort's middle, 1 one standard deviation
 between students; an SD of 1 means that nothing is known.
 
-*Trust.* The order of the inputs does not matter to the last bit (`scores` sorts). There is no randomness. Extreme
-linear predictors are clipped at 4 logits, so that all right or all wrong cannot overflow. The matrices are small:
-with more than one BLAS thread (OMP_NUM_THREADS) the same result takes up to ten times as long. What it does not do: item
-slopes, a link other than the logit, exact (non-Gaussian) posteriors; the hierarchical partial-credit model will.
+*Trust.* The order of the inputs does not matter to the last bit (`scores` sorts). There is no randomness. Linear
+predictors are clipped at 3 logits, or one who fails where all others pass would be thrown 15 SD away by a weight near
+0. The matrices are small: with more than one BLAS thread (OMP_NUM_THREADS) the same takes up to ten times as long.
+What it does not do: item slopes, a link other than the logit, exact (non-Gaussian) posteriors, a bank of items from
+earlier cohorts; that is for the hierarchical partial-credit model.
 Source: Breslow & Clayton 1993 (penalised quasi-likelihood).
 """
 
@@ -42,14 +44,15 @@ from autograder.progress.mixed_model import Layout, Solved, Variances, covarianc
 from autograder.progress.scores import Floats, Scores
 
 ENGINE = "gaussian-1"
-N_PASSES = 3
-MAX_LOGIT = 4.0
+N_PASSES, N_STEPS = 3, 4
+MAX_LOGIT = 3.0
 
 # Parameters: log of person, growth, track, notebook (SD on the logit scale) and noise, then atanh of the correlation.
 _PRIOR_MEAN = np.array([0.0, *np.log([0.4, 0.4, 0.4]), 0.0, 0.0])
 _PRIOR_SD = np.array([1.0, 1.0, 1.0, 1.0, 0.5, 0.5])
 _STOP = {"maxiter": 100, "ftol": 1e-10, "gtol": 1e-5}
-_BOUNDS = [(-4.0, 2.0)] * 5 + [(-2.0, 2.0)]
+# Below a dispersion of e^-2 a class that is all alike would be taken for perfect measurement.
+_BOUNDS = [(-4.0, 2.0)] * 4 + [(-2.0, 2.0), (-2.0, 2.0)]
 # Exercises are spread by 2 logits around a course mean that is known to 3.
 _ITEM_SD, _COURSE_SD = 2.0, 3.0
 
@@ -77,9 +80,12 @@ def fit(scores: Scores) -> Fit | None:
     for _ in range(N_PASSES):
         w, z = _linearise(scores, eta)
         par = _mode(par, w, z, at, prior)
-        solved = _solve(par, w, z, at, prior)
-        f, _m = notebook_posterior(solved, w, z, at)
-        eta = np.clip(solved.beta + f[:, at.notebook_of], -MAX_LOGIT, MAX_LOGIT)
+        for _step in range(N_STEPS):
+            solved = _solve(par, w, z, at, prior)
+            f, _cov = notebook_posterior(solved, w, z, at)
+            eta = np.clip(solved.beta + f[:, at.notebook_of], -MAX_LOGIT, MAX_LOGIT)
+            w, z = _linearise(scores, eta)
+    solved = _solve(par, w, z, at, prior)
     return Fit(scores, at, _variances(par), solved, w, z)
 
 
@@ -97,7 +103,7 @@ def target(model: Fit, w: Floats, z: Floats) -> tuple[Floats, Floats]:
 def _start(scores: Scores) -> Floats:
     n, total = scores.seen.sum(axis=0), scores.score.sum(axis=0)
     share = (total + 0.5) / (n + 1)
-    return np.log(share / (1 - share))
+    return np.clip(np.log(share / (1 - share)), -MAX_LOGIT, MAX_LOGIT)
 
 
 def _linearise(scores: Scores, eta: Floats) -> tuple[Floats, Floats]:
