@@ -185,8 +185,8 @@ class JailEngine:
             raise StudentTimeout(f"used up its {self._limits.max_cpu_s:g} s of CPU time", used_s, budget.wall_s)
         if report["why"] == "wall":
             raise StudentTimeout(f"the box is closed after {self._limits.max_wall_s:g} s", used_s, budget.wall_s)
-        if number == signal.SIGKILL and report["why"] == "exit":
-            # Nothing inside the namespace can send this to its first process.
+        if number == signal.SIGKILL and report["why"] == "exit" and self._folder is None:
+            # Nothing inside a pid namespace can send this to its first process. (Without one, it can kill itself.)
             if self._group is not None or report["max_rss_bytes"] < _SMALL_RSS:
                 raise InfraError("the player was killed from outside the box")
             raise StudentCrashed("MemoryError", "killed for its memory")
