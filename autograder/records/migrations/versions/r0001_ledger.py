@@ -13,6 +13,7 @@ down_revision = None
 
 
 def upgrade() -> None:
+    """Create the tables and their guards. There is no way back: an append-only ledger is not taken down."""
     _people_and_events()
     _attempts()
     _verdicts()
