@@ -106,7 +106,9 @@ def test_an_attempt_that_is_all_our_fault_has_no_points(empty: Desk) -> None:
         attempt, cohort_world.graded(manifest, {e.id: (Status.INFRA, 0) for e in manifest.exercises}, "1" * 64), START
     )
 
-    assert [c.points for c in shown(empty).lines[0].cells] == ["–"] * 6
+    alone = shown(empty).lines[0]
+    assert [c.points for c in alone.cells] == ["–"] * 6
+    assert alone.total == "–"
 
 
 def test_estimates_are_the_trackers(desk: Desk, filled: cohort_world.World) -> None:
@@ -125,7 +127,7 @@ def test_estimates_are_the_trackers(desk: Desk, filled: cohort_world.World) -> N
             assert view.reasons == finding.reasons
             assert view.strip is not None
             assert view.strip.low < view.strip.mid < view.strip.high
-            assert view.strip.is_weak == (finding.state is State.NEEDS_EVIDENCE)
+            assert view.is_weak == (finding.state is State.NEEDS_EVIDENCE)
 
 
 def test_every_state_has_a_word() -> None:

@@ -84,15 +84,18 @@ def _line(
         left=student.left_at is not None,
         estimate=estimates.view(finding),
         cells=tuple(_cell(r) for r in rows),
-        total=wording.number(sum(r.points for r in rows if r)) if any(rows) else wording.NOTHING,
+        total=wording.number(sum(r.points for r in rows if r)) if any(r and _is_scored(r) for r in rows) else wording.NOTHING,
     )
 
 
 def _cell(row: CohortRow | None) -> PointsCell:
     if row is None:
         return _NOTHING
-    scored = row.is_graded and not row.error and row.n_infra < row.n_exercises
-    return PointsCell(wording.number(row.points) if scored else wording.NOTHING, _mark(row))
+    return PointsCell(wording.number(row.points) if _is_scored(row) else wording.NOTHING, _mark(row))
+
+
+def _is_scored(row: CohortRow) -> bool:
+    return row.is_graded and not row.error and row.n_infra < row.n_exercises
 
 
 def _mark(row: CohortRow) -> Mark | None:

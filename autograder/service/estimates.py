@@ -28,10 +28,17 @@ _LOW, _HIGH = -3.0, 3.0  # three standard deviations to either side
 def view(finding: Finding | None) -> EstimateView:
     """Return the words and the drawing of one finding; None is a student whom the report does not know."""
     if finding is None or not finding.n_items:
-        reasons = finding.reasons if finding else ()
-        brief = "nothing handed in counts yet"
-        state = STATES[State.NEEDS_EVIDENCE]
-        return EstimateView(state, wording.NOTHING, wording.NOTHING, wording.NOTHING, None, "no first try", brief, reasons)
+        return EstimateView(
+            state=STATES[State.NEEDS_EVIDENCE],
+            chance=wording.NOTHING,
+            value=wording.NOTHING,
+            interval=wording.NOTHING,
+            strip=None,
+            is_weak=True,
+            evidence="no first try",
+            brief="nothing handed in counts yet",
+            reasons=finding.reasons if finding else (),
+        )
     tries = wording.counted(finding.n_items, "first try", "first tries")
     low, high = finding.interval90
     return EstimateView(
@@ -39,7 +46,8 @@ def view(finding: Finding | None) -> EstimateView:
         chance=wording.percent(finding.p),
         value=signed(finding.mean),
         interval=f"{signed(low)} to {signed(high)}",
-        strip=Strip(x(low), x(high), x(finding.mean), is_weak=finding.state is State.NEEDS_EVIDENCE),
+        strip=Strip(x(low), x(high), x(finding.mean)),
+        is_weak=finding.state is State.NEEDS_EVIDENCE,
         evidence=f"{tries} in {wording.counted(finding.n_notebooks, 'notebook')}",
         brief=_brief(finding),
         reasons=finding.reasons,
@@ -63,7 +71,7 @@ def legend(report: Report, policy: Policy) -> tuple[str, ...]:
         f"Watch from {wording.percent(policy.states.watch)}, provisional from {wording.percent(policy.states.provisional)}."
         " A state is an invitation to look, never a verdict.",
         f"Only the first graded try of each exercise counts: {report.n_first_tries} of them, at {report.n_exercises} exercises"
-        f" in {report.n_notebooks} notebooks" + (f"; left out: {left_out}." if left_out else "."),
+        f" in {wording.counted(report.n_notebooks, 'notebook')}" + (f"; left out: {left_out}." if left_out else "."),
         f"Engine {report.engine}, policy {report.policy}, as of event {report.last_event}.",
     )
 

@@ -115,7 +115,6 @@ class Strip:
     low: Annotated[float, "Where the interval begins."]
     high: Annotated[float, "Where the interval ends."]
     mid: Annotated[float, "Where the estimate stands."]
-    is_weak: Annotated[bool, "Whether too little is known for a state."]
 
 
 @dataclass(frozen=True)
@@ -146,6 +145,7 @@ class EstimateView:
     ]
     interval: Annotated[str, "The true value lies in it with the probability that the legend names."]
     strip: Annotated[Strip | None, "The same interval as a drawing."]
+    is_weak: Annotated[bool, "Whether too little is known for a state; then the numbers are pale."]
     evidence: Annotated[str, "How many first tries the estimate rests on."]
     brief: Annotated[str, "The first reason, in a few words."]
     reasons: Annotated[tuple[str, ...], "Why the state is what it is, what speaks against it too."]
