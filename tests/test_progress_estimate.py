@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from autograder.progress import ranks
+from autograder.progress import estimate, ranks
 from autograder.progress.estimate import fit, target
 from autograder.progress.scores import Bools, Floats
 from tests.progress_world import Cohort, simulate
@@ -160,6 +160,19 @@ def test_one_who_fails_where_all_others_pass_does_not_break_the_scale(n: int, j:
     assert np.all(np.abs(mean[1:]) < 0.5)
     assert model.variances.person < 3
     assert np.all(sd > 0.2)
+
+
+def test_the_fit_has_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renewing the responses more often moves no estimate by more than a ten-thousandth."""
+    scores = simulate(np.random.default_rng(300), n=300).scores
+    means = []
+    for n_steps in (estimate.N_STEPS, 20):
+        monkeypatch.setattr(estimate, "N_STEPS", n_steps)
+        model = fit(scores)
+        assert model is not None
+        means.append(target(model, model.weight, model.response)[0])
+
+    np.testing.assert_allclose(means[0], means[1], atol=1e-4)
 
 
 def test_nothing_is_estimated_from_nothing() -> None:

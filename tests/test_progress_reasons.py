@@ -67,14 +67,16 @@ def _shares() -> dict[str, float]:
 def test_the_hardest_solved_and_the_easiest_missed_are_named() -> None:
     """Counted by hand from the first tries: three of each, in order of the cohort's pass share, none that all solved."""
     shares = _shares()
-    for finding in _flagged():
-        mine = {f.exercise: f.fraction == 1 for f in _tries() if f.pseudonym == finding.pseudonym}
+    model = fit(collect(_tries(), COURSE, POLICY))
+    assert model is not None
+    for row, pseudonym in enumerate(model.scores.pseudonyms):
+        mine = {f.exercise: f.fraction == 1 for f in _tries() if f.pseudonym == pseudonym}
         solved = sorted((shares[e], e) for e, ok in mine.items() if ok and shares[e] < 1)
         missed = sorted((-shares[e], e) for e, ok in mine.items() if not ok and shares[e] > 0)
-        assert finding.why is not None
-        assert [s.exercise for s in finding.why.hardest] == [e for _share, e in solved[:3]]
-        assert [s.exercise for s in finding.why.against] == [e for _share, e in missed[:3]]
-        assert all(s.n_passed / s.n_tried == shares[s.exercise] for s in (*finding.why.hardest, *finding.why.against))
+        found = why(model, row, 1.28, COURSE)
+        assert [s.exercise for s in found.hardest] == [e for _share, e in solved[:3]]
+        assert [s.exercise for s in found.against] == [e for _share, e in missed[:3]]
+        assert all(s.n_passed / s.n_tried == shares[s.exercise] for s in (*found.hardest, *found.against))
 
 
 def test_what_everybody_solved_or_nobody_is_no_reason() -> None:
