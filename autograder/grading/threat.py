@@ -4,7 +4,7 @@ How it works. A check grants the student's attack this module in place of the mo
 pass, then happens on this side: a query that leaves the ball or the box, or exceeds the budget,
 raises AssertionError, which is the check's verdict even if the attack catches it. An attack may order its rows as it likes
 (restarts side by side, only the examples that still stand): a row belongs to the clean input nearest to it, so a check
-draws clean inputs that lie far apart.
+draws clean inputs that lie far apart, or says itself by `owner` how a row is recognised.
 """
 
 from __future__ import annotations
@@ -14,12 +14,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from autograder.grading.compare import finite
 
 SLACK = 1e-5  # of the radius and of the box: a float32 sum of a pixel and a change is rounded by 1e-7
+
+
+def images(
+    rng: np.random.Generator, *shape: int, gap: float = 0.3, low: float = 0.0, high: float = 1.0, rim: float = 0.0
+) -> Tensor:
+    """Draw float64 inputs, uniform in [low, high], any two of which differ by more than `gap` in some entry.
+
+    The share `rim` of the entries is at an end of the range. Raises: ValueError when there is no room for so many.
+    """
+    for _ in range(200):
+        x = torch.from_numpy(rng.uniform(low, high, shape))
+        ends = torch.from_numpy(rng.choice([low, high], shape))
+        x = torch.where(torch.from_numpy(rng.random(shape)) < rim, ends, x)
+        if are_apart(x, gap):
+            return x
+    raise ValueError(f"no room for inputs of shape {shape} that are {gap} apart")
+
+
+def are_apart(x: Tensor, gap: float) -> bool:
+    """Say whether any two inputs differ by more than `gap` in some entry."""
+    flat = x.flatten(1)
+    return len(flat) < 2 or bool(torch.pdist(flat, p=math.inf).min() > gap)
 
 
 @dataclass(frozen=True)
@@ -36,7 +59,7 @@ class Threat(nn.Module):
 
     x: the clean inputs (b ...). eps, p: radius and norm of the ball around each. box: what a pixel may be.
     limit: how many queries each example may cost. differentiable: whether a gradient may be asked for.
-    eval_only: whether a query in training mode is forbidden.
+    eval_only: whether a query in training mode is forbidden. owner: says to which example each row belongs.
     queries, spent, n_backward: what was asked so far; spent counts per example.
     Raises: AssertionError, from a call, for a query that the threat model forbids.
     """
@@ -52,11 +75,13 @@ class Threat(nn.Module):
         limit: int | None = None,
         differentiable: bool = True,
         eval_only: bool = False,
+        owner: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self._model = [model]  # in a list: the modes of the model's own parts are not the attack's to change
         self.clean, self.eps, self.p, self.box = x.detach().clone(), eps, p, box
         self.limit, self.differentiable, self.eval_only = limit, differentiable, eval_only
+        self._owner = owner
         self.queries: list[Query] = []
         self.spent = torch.zeros(len(x), dtype=torch.int64)
         self.n_backward = 0
@@ -96,6 +121,10 @@ class Threat(nn.Module):
 
     def nearest(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return each row's example and its distance from it, in the norm of the ball."""
+        if self._owner is not None and len(rows):
+            known = self._owner(rows.detach())
+            own_gap = (rows.detach() - self.clean[known]).double().flatten(1)
+            return known, own_gap.norm(p=self.p, dim=1)
         gap = rows.detach().double().flatten(1)[:, None] - self.clean.double().flatten(1)[None]
         distance, owner = gap.norm(p=self.p, dim=2).min(dim=1) if len(rows) else (rows.new_zeros(0), rows.new_zeros(0))
         return owner.long(), distance
@@ -122,3 +151,15 @@ class Threat(nn.Module):
 
     def _count(self, gradient: Tensor) -> None:
         self.n_backward += 1
+
+
+class Unjudged(nn.Module):
+    """The model as an attack gets it, run on this side but not judged: for checks that look at the result alone."""
+
+    def __init__(self, model: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self._model = [model]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Answer a query."""
+        return self._model[0](x)
