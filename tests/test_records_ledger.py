@@ -292,6 +292,16 @@ def test_a_name_belongs_to_one_cohort(ledger: Ledger, ann: str) -> None:
         ledger.enrol("", "2027", START)
 
 
+def test_who_was_enrolled_can_be_asked_for_the_past(ledger: Ledger, ann: str) -> None:
+    """A later enrolment does not change the list as of an earlier event."""
+    then = ledger.last_event()
+    ledger.enrol("bob", "2026", minute(1))
+
+    assert [s.pseudonym for s in ledger.students("2026", as_of=then)] == [ann]
+    assert len(ledger.students("2026")) == 2
+    assert ledger.students(as_of=0) == []
+
+
 def test_leaving_is_recorded(ledger: Ledger, ann: str) -> None:
     """Who left keeps their record, and the log says when."""
     ledger.leave(ann, minute(9))

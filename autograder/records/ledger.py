@@ -93,10 +93,10 @@ class Ledger:
         with self._engine.connect() as db:
             return people.named(db, name)
 
-    def students(self, cohort: str | None = None) -> list[Student]:
-        """Return everyone, or everyone of one cohort, by pseudonym."""
+    def students(self, cohort: str | None = None, as_of: int | None = None) -> list[Student]:
+        """Return everyone, or everyone of one cohort, who was enrolled by event `as_of` (None: now), by pseudonym."""
         with self._engine.connect() as db:
-            return people.students(db, cohort)
+            return people.students(db, cohort, as_of)
 
     def names(self, cohort: str | None = None) -> dict[str, str]:
         """Return pseudonym -> name; for pages whose reader may see names."""

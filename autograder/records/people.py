@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, insert, select, update
 from autograder.records import schema as t
 from autograder.records.append import add_event
 from autograder.records.model import LedgerError, Student
+from autograder.records.standing import bound
 
 
 def enrol(db: Connection, name: str, cohort: str, at: datetime, pseudonym: str, actor: str) -> str:
@@ -40,9 +41,9 @@ def named(db: Connection, name: str) -> Student | None:
     return Student(*row) if row else None
 
 
-def students(db: Connection, cohort: str | None) -> list[Student]:
-    """Return everyone, or everyone of one cohort, by pseudonym."""
-    query = _students().order_by(t.student.c.pseudonym)
+def students(db: Connection, cohort: str | None, as_of: int | None) -> list[Student]:
+    """Return everyone, or everyone of one cohort, who was enrolled by then, by pseudonym."""
+    query = _students().where(t.student.c.event <= bound(as_of)).order_by(t.student.c.pseudonym)
     if cohort is not None:
         query = query.where(t.student.c.cohort == cohort)
     return [Student(*row) for row in db.execute(query)]
