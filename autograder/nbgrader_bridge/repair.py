@@ -10,8 +10,8 @@ Scores never come from here: grading reads the bytes that were handed in.
 
 from __future__ import annotations
 
-import copy
 import re
+from functools import lru_cache
 from typing import Any
 
 from autograder.course import Exercise, Manifest
@@ -19,6 +19,7 @@ from autograder.submission.names import Code, read_code
 from autograder.submission.notebook import RawCell, RawNotebook
 
 Notebook = dict[str, Any]
+_NO_CODE = Code("", (), None)
 
 
 def repaired(released: Notebook, manifest: Manifest, handed_in: RawNotebook) -> Notebook:
@@ -28,14 +29,14 @@ def repaired(released: Notebook, manifest: Manifest, handed_in: RawNotebook) -> 
     extras = found.extras(manifest)
     for raw in extras.pop("", ()):
         cells.append(_extra(raw))
-    for cell in released["cells"]:
-        cell = copy.deepcopy(cell)
+    for ours in released["cells"]:
+        cell = dict(ours)  # shallow: what is below is read, and replaced as a whole
         source = found.source_of(cell["id"])
         cell["source"] = _joined(cell) if source is None else source
         cells.append(cell)
         written = [*found.changed_prose(cell), *extras.get(cell["id"], ())]
         cells += [_extra(raw) for raw in written]
-    return {**copy.deepcopy(released), "cells": cells}
+    return {**released, "cells": cells}
 
 
 class _Found:
@@ -43,7 +44,12 @@ class _Found:
 
     def __init__(self, manifest: Manifest, cells: tuple[RawCell, ...]) -> None:
         self.cells = cells
-        self.code = [read_code(c.source) for c in cells]
+        # Only what may be an answer is worth parsing: it names what is asked for, and is not as we handed it out.
+        names = [name for e in manifest.exercises for name in e.names]
+        given = {c.source for c in manifest.cells}
+        self.code = [
+            read_code(c.source) if c.source not in given and any(n in c.source for n in names) else _NO_CODE for c in cells
+        ]
         self.kind = {c.id: c.kind for c in manifest.cells}
         # Of copies of a cell the last one counts, as in grading.
         self.at = {id: i for i, c in enumerate(cells) for id in (c.cell_id, c.grade_id) if id in self.kind}
@@ -81,7 +87,7 @@ class _Found:
         return found
 
     def _answer(self, exercise: Exercise) -> tuple[int, ...]:
-        stub = read_code(exercise.stub)
+        stub = _read_stub(exercise.stub)
         chosen: list[int] = []
         for name in exercise.names:
             real = [i for i, c in enumerate(self.code) if _defines(c, name, stub)]
@@ -91,6 +97,12 @@ class _Found:
         if not chosen and exercise.cell_id in self.at:
             chosen = [self.at[exercise.cell_id]]
         return tuple(dict.fromkeys(chosen))
+
+
+@lru_cache(maxsize=256)
+def _read_stub(source: str) -> Code:
+    """A batch meets the same stubs in every submission. Students' code is not kept: it may be of any size."""
+    return read_code(source)
 
 
 def _joined(cell: dict[str, Any]) -> str:
