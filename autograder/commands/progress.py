@@ -53,7 +53,7 @@ def evaluate_course(
         event = last if as_of is None else as_of
         tries = ledger.first_tries(event, cohort)
         names = ledger.names(cohort)
-        students = [s.pseudonym for s in ledger.students(cohort)]
+        students = [s.pseudonym for s in ledger.students(cohort, as_of=event)]
     return evaluate(tries, course_items(course), load_policy(), students, event), names
 
 
