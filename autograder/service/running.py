@@ -168,6 +168,7 @@ def _wait_until_ready(hub: RunningHub) -> None:
                 status = hub.process.wait(_PAUSE_S)
             except subprocess.TimeoutExpired:
                 waited_s += _PAUSE_S
+                hub.watch()
             else:
                 raise InfraError(
                     f"JupyterHub ended with status {status} before it answered. {hub.settings.log} ends:\n{tail(hub.settings.log)}"
