@@ -5,6 +5,7 @@ Preparing costs 3 s, so it is done once in a process; every test gets a copy of 
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import shutil
@@ -35,6 +36,7 @@ OUR_FAULT = "# the door fails on this line"
 @cache
 def _template() -> Path:
     root = Path(tempfile.mkdtemp(prefix="small-course-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     course = write_course(root)
     build(course, root / "release")
     prepare(course, _home(root))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -24,7 +26,9 @@ TOTAL = "def total(values):\n    return sum(values, start=0)"
 
 @cache
 def assignment() -> Assignment:
-    course = write_course(Path(mkdtemp(prefix="repair-")))
+    root = Path(mkdtemp(prefix="repair-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    course = write_course(root)
     build(course, course.root / "release")
     return course.assignment("s1_sums")
 
