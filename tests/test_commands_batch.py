@@ -85,3 +85,13 @@ def test_an_unknown_assignment_is_named_before_anything_runs(tiny_course: Course
     """A misspelt option is an error, not 300 problems."""
     with pytest.raises(BootcampError, match='Did you mean "x1_tiny"'):
         find_entries(tiny_course, [put(tmp_path / "a.ipynb")], assignment="x1_tin")
+
+
+def test_a_name_that_cannot_be_a_folders_stops_nobody_else(tiny_course: Course, tmp_path: Path):
+    """The one file is named, with what is wrong with the name; the others are graded."""
+    put(tmp_path / "a[b].ipynb")
+    put(tmp_path / "bela.ipynb")
+    bad, good = find_entries(tiny_course, [tmp_path])
+
+    assert "it contains '[' ']'" in bad.problem
+    assert good.problem == ""

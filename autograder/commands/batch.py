@@ -13,6 +13,7 @@ from autograder.errors import BootcampError, SubmissionError
 from autograder.grading.pool import Finished, Job, grade_all
 from autograder.grading.verdict import Graded
 from autograder.home import Home
+from autograder.nbgrader_bridge.folders import refuse_bad_name
 from autograder.records import Ledger
 from autograder.records.recording import pseudonym_of, record
 from autograder.submission.notebook import MAX_BYTES
@@ -115,7 +116,8 @@ def _grade(
 
 
 def _record(ledger: Ledger | None, pseudonym: str, entry: Entry, end: Finished, now: Callable[[], datetime]) -> str:
-    if ledger is None or end.graded is None:
+    # Without a build nothing was graded (the assignment was not admitted): there is nothing to record.
+    if ledger is None or end.graded is None or not end.graded.grader_build:
         return ""
     return str(record(ledger, pseudonym, end.graded, entry.received_at, now()).outcome)
 
@@ -125,6 +127,10 @@ def _entry(course: Course, path: Path, assignment: str, student: str) -> Entry:
     in_layout = len(path.parts) >= 3 and path.parent.name in ids
     student = student or (path.parent.parent.name if in_layout else path.stem)
     received_at = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+    try:
+        refuse_bad_name(student)
+    except BootcampError as e:
+        return Entry(path, student, assignment, b"", received_at, str(e))
     if path.is_symlink() or not path.is_file():
         return Entry(path, student, assignment, b"", received_at, "not a regular file: links and devices are not followed.")
     with path.open("rb") as f:

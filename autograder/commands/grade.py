@@ -47,14 +47,14 @@ def command(
     home.make()
     ends = grade_batch(home, entries, cohort, workers, keep=not dry_run, now=lambda: datetime.now(UTC))
     results = watch(entries, ends, as_json)
-    if not dry_run:
-        from autograder.commands.publish import publish
-
-        n = publish(home, course, results)
-        if not as_json:
-            click.echo(f"{n} results stand in nbgrader's gradebook, {home.nbgrader_root / 'gradebook.db'}")
+    # Shown before anything else can go wrong: the ledger holds these results already.
     if as_json:
         click.echo(json.dumps([r.as_json() for r in results], indent=1))
     else:
         show(results)
+    if not dry_run:
+        from autograder.commands.publish import publish
+
+        n = publish(home, course, results)
+        click.echo(f"{n} results stand in nbgrader's gradebook, {home.nbgrader_root / 'gradebook.db'}", err=as_json)
     sys.exit(3 if any(r.is_ours for r in results) else 1 if any(r.is_unreadable for r in results) else 0)

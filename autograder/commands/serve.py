@@ -21,7 +21,7 @@ PORT = 8000
 def command(home: Home, port: int, students: tuple[str, ...], instructors: tuple[str, ...], organizers: tuple[str, ...]) -> None:
     """Start JupyterHub on this machine for everyone in the ledger. One Unix user plays everybody: to try, not to run a term on."""
     from autograder.records import Ledger
-    from autograder.service.hub import Accounts
+    from autograder.service.hub import Accounts, is_account
     from autograder.service.launch import launch
 
     course = courses.load(home.course_root)
@@ -30,5 +30,10 @@ def command(home: Home, port: int, students: tuple[str, ...], instructors: tuple
         with Ledger.open(home.ledger_url) as ledger:
             students = tuple(sorted(ledger.names().values()))
     staff = {*instructors, *organizers}
-    accounts = Accounts(tuple(s for s in students if s not in staff), instructors, organizers)
+    names = [s for s in students if s not in staff]
+    fit = tuple(s for s in names if is_account(s))
+    for name in names:
+        if name not in fit:
+            click.echo(f"{name!r} gets no account: the Hub's names are lower-case letters and digits.", err=True)
+    accounts = Accounts(fit, instructors, organizers)
     sys.exit(launch(home, course, port, accounts, say=click.echo))

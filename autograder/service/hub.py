@@ -19,6 +19,11 @@ _NAME = re.compile(r"[a-z][a-z0-9]*([._-][a-z0-9]+)*")
 _MAX_NAME_CHARS = 64
 
 
+def is_account(name: str) -> bool:
+    """Say whether the name can be one of the Hub's accounts."""
+    return len(name) <= _MAX_NAME_CHARS and _NAME.fullmatch(name) is not None
+
+
 @dataclass(frozen=True)
 class Accounts:
     """Who may log in, and as what. A name may stand under one role only."""
@@ -31,7 +36,7 @@ class Accounts:
     def __post_init__(self) -> None:
         names = self.all()
         for name in names:
-            if not _NAME.fullmatch(name) or len(name) > _MAX_NAME_CHARS:
+            if not is_account(name):
                 raise BootcampError(
                     f"{name!r} cannot be an account: expected at most {_MAX_NAME_CHARS} lower-case letters and digits,"
                     ' a letter first, with single ".", "_" or "-" between them.'
