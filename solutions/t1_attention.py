@@ -175,7 +175,7 @@ class RMSNorm(nn.Module):
 
     Parameter: weight (d), at first ones.
     Shapes: (... d) -> (... d), in the dtype of the input.
-    Source: Zhang and Sennrich 2019, section 3.
+    Source: Zhang and Sennrich 2019, section 4.
     """
 
     def __init__(self, d: int, eps: float = 1e-5) -> None:

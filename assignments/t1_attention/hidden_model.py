@@ -135,7 +135,7 @@ def rms_norm_values(student: Student, rng: np.random.Generator) -> None:
         d = int(rng.integers(2, 12))
         m, weight, case = _rms(student, rng, d)
         x = strided(normal(rng, *lead, d, dtype=F32) * 3 + 1)
-        _rms_close(m, x, weight, 1e-5, case, 1e-5, "Nothing is subtracted; squares, mean, root. Zhang and Sennrich, section 3.")
+        _rms_close(m, x, weight, 1e-5, case, 1e-5, "Nothing is subtracted; squares, mean, root. Zhang and Sennrich, section 4.")
 
 
 @hidden(NORM, weight=2)

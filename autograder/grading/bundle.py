@@ -85,7 +85,7 @@ def load_bundle(assignment: Assignment, *, variants: bool = False) -> Bundle:
         try:
             bundle.variant_source(v)
         except ValueError as e:
-            raise CourseError(assignment.folder / "mutants.py", v.line, f'"{v.label}" for {v.exercise}: {e}.') from None
+            raise CourseError(v.file, v.line, f'"{v.label}" for {v.exercise}: {e}.') from None
     return bundle
 
 

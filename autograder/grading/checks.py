@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,7 +47,13 @@ class Variant:
     edits: tuple[tuple[str, str], ...]
     caught_by: tuple[str, ...]  # empty for an alternative: it must pass
     hint: str
+    file: str
     line: int
+
+    @property
+    def place(self) -> str:
+        """Return file:line, for a person."""
+        return f"{Path(self.file).name}:{self.line}"
 
 
 def hidden(exercise: str, *, weight: float = 1.0, core: bool = False, evidence: str = "verified") -> Callable[[F], F]:
@@ -92,7 +99,8 @@ def _variant(definition: D, exercise: str, caught_by: tuple[str, ...], hint: str
     decorator_line = sys._getframe(2).f_lineno
     body, line = _own_text(inspect.getsource(sys.modules[definition.__module__]), definition.__name__, decorator_line)
     named = label or (inspect.getdoc(definition) or definition.__name__).splitlines()[0]
-    _append(definition, "__variants__", Variant(exercise, named, body, (), caught_by, hint, line))
+    file = sys.modules[definition.__module__].__file__ or ""
+    _append(definition, "__variants__", Variant(exercise, named, body, (), caught_by, hint, file, line))
     return definition
 
 
@@ -118,7 +126,7 @@ def _tree(text: str) -> ast.Module:
 def _edited(exercise: str, edits: tuple[tuple[str, str], ...], caught_by: tuple[str, ...], hint: str, label: str) -> None:
     frame = sys._getframe(2)
     variants = frame.f_globals.setdefault("__variants__", [])
-    variants.append(Variant(exercise, label, "", tuple(edits), caught_by, hint, frame.f_lineno))
+    variants.append(Variant(exercise, label, "", tuple(edits), caught_by, hint, frame.f_code.co_filename, frame.f_lineno))
 
 
 def _append(definition: Any, key: str, item: object) -> None:

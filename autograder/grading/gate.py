@@ -42,7 +42,7 @@ class VariantReport:
     """How one mutant or alternative fared: on how many seeds it was killed (mutant) or accepted (alternative)."""
 
     label: str
-    line: int
+    place: str
     is_mutant: bool
     n_good: int
     n_seeds: int
@@ -130,7 +130,7 @@ class _Runs:
         program = self.bundle.program({self.exercise.id: self.bundle.variant_source(variant)})
         if not variant.caught_by:
             n_good, why = self.accepted(program)
-            return VariantReport(variant.label, variant.line, False, n_good, self.n_seeds, (), why)
+            return VariantReport(variant.label, variant.place, False, n_good, self.n_seeds, (), why)
         return self._mutant(variant, program)
 
     def _mutant(self, variant: Variant, program: Sequence[Cell]) -> VariantReport:
@@ -144,7 +144,7 @@ class _Runs:
                 n_good += killer is not None
                 by |= {killer: None} if killer else {}
                 why = why or ("" if killer else f"seed {k}: passes {', '.join(c.name for c in named)}")
-        return VariantReport(variant.label, variant.line, True, n_good, self.n_seeds, tuple(by), why)
+        return VariantReport(variant.label, variant.place, True, n_good, self.n_seeds, tuple(by), why)
 
     def _run(self, student: Student, check: Check, k: int) -> Outcome:
         found = attempt(student, check, rng_for(self.seed, f"gate/{k}", check.exercise, check.name))
@@ -177,7 +177,7 @@ def _faults(found: ExerciseReport, why_not: str, runs: _Runs) -> Iterator[str]:
     for v in found.variants:
         if not v.is_good:
             what = "mutant survives" if v.is_mutant else "alternative is refused"
-            yield f"mutants.py:{v.line}: {what} on {v.n_seeds - v.n_good} of {v.n_seeds} seeds: {v.label} ({v.why})"
+            yield f"{v.place}: {what} on {v.n_seeds - v.n_good} of {v.n_seeds} seeds: {v.label} ({v.why})"
     unused = {c.name for c in runs.checks} - {name for v in runs.bundle.variants for name in v.caught_by}
     for name in sorted(unused):
         yield f'no mutant names the check "{name}": nothing shows that it can fail'
