@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ NAMES = (
     "ada", "bela", "chen", "dora", "emeka", "farah", "goran", "hana", "ivan", "jaya", "kofi", "lena",
     "mateo", "noor", "oskar", "priya", "quinn", "rosa", "samir", "tuva", "umar", "vera", "wei", "yara",
 )  # fmt: skip
+_DOES_ALL = 4.0
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,20 @@ class Member:
     accident: str
 
 
-def make_cohort(bundle: Bundle, released: Mapping[str, Any], rng: np.random.Generator) -> list[Member]:
-    """Return 24 members. The first one did everything right; the accidents go round the others."""
+def draw_abilities(rng: np.random.Generator) -> tuple[float, ...]:
+    """Return one ability per name, in logits; the first one's is enough to do everything right."""
+    return (_DOES_ALL, *(float(a) for a in rng.normal(0.4, 1.0, len(NAMES) - 1)))
+
+
+def make_cohort(
+    bundle: Bundle, released: Mapping[str, Any], abilities: Sequence[float], rng: np.random.Generator, *, accidents: bool
+) -> list[Member]:
+    """Return the 24 members' notebooks of one assignment; with accidents, every second member has one until all happened."""
     members = []
-    accidents = list(_ACCIDENTS.items())
-    for i, name in enumerate(NAMES):
-        ability = 3.0 if i == 0 else float(rng.normal(0.4, 1.0))
-        answers = _answers(bundle, ability, rng)
-        notebook = _filled(bundle, released, answers)
-        # Every second one, so that both plain and odd notebooks are there.
-        accident, happen = accidents[i // 2] if i % 2 and i // 2 < len(accidents) else ("", None)
+    odd = list(_ACCIDENTS.items()) if accidents else []
+    for i, (name, ability) in enumerate(zip(NAMES, abilities, strict=True)):
+        notebook = _filled(bundle, released, _answers(bundle, ability, rng))
+        accident, happen = odd[i // 2] if i % 2 and i // 2 < len(odd) else ("", None)
         raw = happen(bundle, notebook) if happen else json.dumps(notebook, indent=1).encode()
         members.append(Member(name, raw, accident))
     return members
@@ -51,10 +56,10 @@ def make_cohort(bundle: Bundle, released: Mapping[str, Any], rng: np.random.Gene
 def _answers(bundle: Bundle, ability: float, rng: np.random.Generator) -> dict[str, str]:
     answers = {}
     n = len(bundle.manifest.exercises)
-    reached = n if ability > 2 else int(np.clip(rng.normal(n * 0.75 + 1.5 * ability, 1.5), 3, n))
+    reached = n if ability >= _DOES_ALL else int(np.clip(rng.normal(n * 0.75 + 1.5 * ability, 1.5), 3, n))
     for e in bundle.manifest.exercises[:reached]:
         p_right = 1 / (1 + math.exp(-(1.3 * ability - 0.8 * (e.difficulty - 3) + 0.7)))
-        answers[e.id] = _right(bundle, e, rng) if ability > 2 or rng.random() < p_right else _wrong(bundle, e, rng)
+        answers[e.id] = _right(bundle, e, rng) if ability >= _DOES_ALL or rng.random() < p_right else _wrong(bundle, e, rng)
     return answers
 
 

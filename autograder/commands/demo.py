@@ -22,6 +22,7 @@ from autograder.records import Ledger
 
 INSTRUCTOR, ORGANIZER, MENTOR = "ines", "olga", "max"
 COHORT = "demo"
+_DEMO_SEED = 24
 
 
 @click.command("demo")
@@ -82,26 +83,28 @@ def _graded_cohort(home: Home, course: Course, workers: int) -> tuple[str, ...]:
     """Grade the cohort's notebooks that this build has not graded yet; return the students' names."""
     from autograder.authoring.cohort import NAMES
 
-    for assignment in course:
+    for n, assignment in enumerate(course):
         folder = home.path / "demo" / "submitted"
         paths = [folder / name / assignment.id / f"{assignment.id}.ipynb" for name in NAMES]
         if not all(p.is_file() for p in paths):
-            _write_cohort(assignment, folder)
+            _write_cohort(assignment, folder, n)
         todo = [p for p in paths if not _is_graded(home, assignment, p)]
         if todo:
             _grade(home, course, todo, workers)
     return NAMES
 
 
-def _write_cohort(assignment: Assignment, folder: Path) -> None:
+def _write_cohort(assignment: Assignment, folder: Path, n: int) -> None:
+    """Write the cohort's notebooks of the n-th assignment: the same abilities throughout, accidents in the first one."""
     import numpy as np
 
-    from autograder.authoring.cohort import make_cohort
+    from autograder.authoring.cohort import draw_abilities, make_cohort
     from autograder.grading.bundle import load_bundle
 
     bundle = load_bundle(assignment, variants=True)
     released = json.loads((assignment.release / f"{assignment.id}.ipynb").read_text("utf-8"))
-    for member in make_cohort(bundle, released, np.random.default_rng(24)):
+    abilities = draw_abilities(np.random.default_rng(_DEMO_SEED))
+    for member in make_cohort(bundle, released, abilities, np.random.default_rng([_DEMO_SEED, n]), accidents=n == 0):
         path = folder / member.name / assignment.id / f"{assignment.id}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(member.raw)
