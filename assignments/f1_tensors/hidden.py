@@ -81,7 +81,8 @@ def gradients_of_distances(student: Student, rng: np.random.Generator) -> None:
     """Gradients reach x and y, are finite where two points coincide, and are those of a squared distance."""
     for n, m, d in (sizes(rng, 3, 2, 8), sizes(rng, 3, 2, 8)):
         x, y = normal(rng, n, d), normal(rng, m, d)
-        y[0] = x[-1]
+        # Whole numbers are added up exactly, so that the two points are at distance 0 also by way of the lengths.
+        x[-1] = y[0] = (2 * x[-1]).round()
         upstream = normal(rng, n, m)
         inputs = {"x": x.requires_grad_(), "y": y.requires_grad_()}
         found = gradients(student.fn("pairwise_sq_dists")(x, y), inputs, upstream, "pairwise_sq_dists")

@@ -52,9 +52,9 @@ def products(student: Student, rng: np.random.Generator) -> None:
         )
 
 
-def _equation(rng: np.random.Generator, n_letters: int) -> str:
+def _equation(rng: np.random.Generator, n_letters: int, pool: str = string.ascii_letters) -> str:
     """Draw letters, deal each to one operand or both, and keep some of them in the output, all in random order."""
-    letters = rng.choice(list(string.ascii_letters), size=n_letters, replace=False)
+    letters = rng.choice(list(pool), size=n_letters, replace=False)
     place = rng.integers(0, 3, n_letters)
     kept = rng.random(n_letters) < 0.6
 
@@ -68,7 +68,8 @@ def _equation(rng: np.random.Generator, n_letters: int) -> str:
 def random_equations(student: Student, rng: np.random.Generator) -> None:
     """Forty drawn equations: letters in any order, kept or summed, in one operand or both, capital or small."""
     for case in range(40):
-        eq = _equation(rng, 1 + case % 6)
+        # Every other equation is dense in pairs such as i and I, which are two letters.
+        eq = _equation(rng, 1 + case % 6, string.ascii_letters if case % 4 < 2 else "iIjJkK")
         _contracts(student, eq, *_operands(rng, eq), "Sort the letters into kinds first, and bring the output in order last.")
 
 

@@ -123,7 +123,7 @@ def _pads(student: Student, seqs: list[Tensor], value: float, side: str, slip: s
 
 def _without_nan(x: Tensor, like: Tensor, said: str) -> Tensor:
     """Write nan as a number that can be compared."""
-    same(x.isnan() if isinstance(x, Tensor) else x, like.isnan(), f"where x is nan {said}:")
+    same(x.isnan() if isinstance(x, Tensor) else x, like.isnan(), f"where x is nan {said}")
     return x.detach().nan_to_num(12345.0)
 
 

@@ -119,7 +119,7 @@ def unmasked_counts_as_it_is(student: Student, rng: np.random.Generator) -> None
         out = tensor(student.fn("masked_mean")(x, mask), said, (b, d), torch.float64).detach()
         expected = _mean(x, mask)
         slip = "What is not masked counts, also when it is no number: hiding it would hide a fault."
-        same(torch.isfinite(out), torch.isfinite(expected), f"where the {said} is finite:", slip)
+        same(torch.isfinite(out), torch.isfinite(expected), f"where the {said} is finite", slip)
         whole = torch.isfinite(expected)
         close(out[whole], expected[whole], f"the rest of the {said}", rtol=1e-9, slip=slip)
 
@@ -217,7 +217,7 @@ def slices_of_minus_infinity(student: Student, rng: np.random.Generator) -> None
         said = f"logsumexp for {shapes(x=x)}, dim={dim}, a slice of -inf only"
         found = tensor(student.fn("logsumexp")(x, dim), said, expected.shape, torch.float64).detach()
         slip = "-inf minus -inf is nan. What may be subtracted from a slice whose largest entry is -inf?"
-        same(found.isneginf(), expected.isneginf(), f"where {said} is -inf:", slip)
+        same(found.isneginf(), expected.isneginf(), f"where {said} is -inf", slip)
         some = ~expected.isneginf()
         close(found[some], expected[some], f"the rest of {said}", rtol=1e-9, slip=slip)
 
