@@ -241,11 +241,11 @@ def test_a_box_closed_by_accident_is_no_error(slot):
 
 def test_a_lost_monitor_is_our_fault(slot):
     """Killing the monitor or the player from outside raises InfraError: never a crash of the student's."""
-    for level in ("monitor", "player"):
+    for lost in ("monitor", "player"):
         box = slot.open_box(CELLS)
         player = box._engine._pid
         monitor = int(Path(f"/proc/{player}/stat").read_text().rsplit(")", 1)[1].split()[1])
-        os.kill(player if level == "player" else monitor, signal.SIGKILL)
+        os.kill(player if lost == "player" else monitor, signal.SIGKILL)
         with pytest.raises(InfraError):
             for _ in range(1000):
                 box.student.fn("good")(torch.ones(1))

@@ -170,7 +170,8 @@ class Player(Peer):
         return [result, recorder.max_numel, dict(recorder.operators)]
 
     def seed(self, seed: int) -> None:
-        torch.manual_seed(seed)
+        # Not torch.manual_seed: it seeds every kind of device, and formats a stack trace for each that is absent.
+        torch.default_generator.manual_seed(seed)
         np.random.seed(seed % 2**32)
         random.seed(seed)
 

@@ -1,11 +1,11 @@
 """Job descriptions in over a control socket, one confined, warm player per job out. A fork server without secrets.
 
 It is started by the controller inside an outer jail and holds torch, numpy and einops, ready to use. For each job it
-forks a monitor, which enters new namespaces and forks the player, which puts up its walls and then serves the student's
-code. The zygote never sees a byte of a student's; it ends when the controller closes the socket.
+forks a player into namespaces of its own, which puts up its walls and then serves the student's code; the zygote goes on
+as its monitor. It never sees a byte of a student's, and ends, with all below it, when the controller closes the socket.
 
-Standard input is the control socket. The first message is {"filter": hex}; then one message per job: a JobSpec with the
-descriptors [line, output, status, cgroup.procs...].
+Standard input is the control socket. The first message is {"filter": hex, "namespaces": bool}; then one message per job:
+a JobSpec with the descriptors [line, output, status, cgroup.procs...].
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import fcntl
 import gc
 import json
 import os
-import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from typing import NoReturn
 from autograder.sandbox.jail import kernel, landlock, namespaces
 from autograder.sandbox.jail.confine import confine
 from autograder.sandbox.jail.spec import BORN, JobSpec
-from autograder.sandbox.monitor import watch
+from autograder.sandbox.monitor import Monitor
 from autograder.sandbox.player import Player, serve
 from autograder.sandbox.protocol import FROM_PLAYER
 from autograder.sandbox.warm import warm_up
@@ -34,13 +33,35 @@ MESSAGE_BYTES = 1 << 16
 _LINE_FD, _REPORT_FD = 3, 4
 _FREE_FD = 32  # above every descriptor with a fixed place
 _N_FDS = 16
+_STATUS = 2  # among the descriptors of a job
 
 
 def main() -> None:
     """Serve until the controller closes the control socket."""
     control = socket.socket(fileno=os.dup(0))
     _set_stdin_to_null()
-    filter_program = bytes.fromhex(json.loads(control.recv(MESSAGE_BYTES))["filter"])
+    settings = json.loads(control.recv(MESSAGE_BYTES))
+    filter_program = bytes.fromhex(settings["filter"])
+    keeper = namespaces.Keeper() if settings["namespaces"] else None
+    _warm_up()
+    n_threads = len(os.listdir("/proc/self/task"))
+    control.send(json.dumps({"n_threads": n_threads, "landlock_abi": landlock.abi(), "uid": os.getuid()}).encode())
+    monitor = Monitor(control.fileno())
+    while True:
+        monitor.wait()
+        message, fds = _receive(control)
+        if not message:
+            os._exit(0)  # with the first process of a pid namespace ends all that is below
+        spec = JobSpec.from_bytes(message)
+        pid = keeper.fork() if keeper else os.fork()
+        if pid == 0:
+            _become_player(spec, fds, filter_program)
+        monitor.add(pid, os.dup(fds[_STATUS]), spec.max_wall_s)
+        for fd in fds:
+            os.close(fd)
+
+
+def _warm_up() -> None:
     variables = set(os.environ)
     warm_up()
     for name in set(os.environ) - variables:  # torch leaves some; a job starts with what the controller gave
@@ -48,18 +69,6 @@ def main() -> None:
     # A frozen heap is not touched by the collector, so that forks go on sharing its pages.
     gc.collect()
     gc.freeze()
-    n_threads = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1
-    control.send(json.dumps({"n_threads": n_threads, "landlock_abi": landlock.abi(), "uid": os.getuid()}).encode())
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # monitors are reaped by the kernel
-    while True:
-        message, fds = _receive(control)
-        if not message:
-            return
-        if os.fork() == 0:
-            control.detach()
-            _run_job(JobSpec.from_bytes(message), fds, filter_program)
-        for fd in fds:
-            os.close(fd)
 
 
 def _set_stdin_to_null() -> None:
@@ -77,16 +86,9 @@ def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
     return message, list(fds)
 
 
-def _run_job(spec: JobSpec, fds: Sequence[int], filter_program: bytes) -> NoReturn:
-    """Become the monitor of one job, or its player."""
+def _become_player(spec: JobSpec, fds: Sequence[int], filter_program: bytes) -> NoReturn:
     line, output, status, *groups = (fcntl.fcntl(fd, fcntl.F_DUPFD, _FREE_FD) for fd in fds)
     try:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        if spec.namespaces:
-            namespaces.enter()
-        pid = os.fork()
-        if pid:
-            watch(pid, status, spec.max_wall_s)
         for group in groups:
             os.write(group, b"0")
         for fd, place in ((output, 1), (output, 2), (line, _LINE_FD), (status, _REPORT_FD)):

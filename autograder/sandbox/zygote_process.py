@@ -83,7 +83,7 @@ def start(namespaces: bool, search_path: str = SEARCH_PATH) -> ZygoteProcess:
 
 def _greet(started: ZygoteProcess, program: bytes) -> None:
     started.control.settimeout(_READY_WAIT_S)
-    started.control.send(json.dumps({"filter": program.hex()}).encode())
+    started.control.send(json.dumps({"filter": program.hex(), "namespaces": started.namespaces}).encode())
     started.ready = json.loads(started.control.recv(_MESSAGE_BYTES) or b"null")
     if type(started.ready) is not dict or started.ready.get("n_threads") != 1:
         raise ValueError("not ready")

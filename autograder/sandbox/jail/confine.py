@@ -14,7 +14,7 @@ _SIGKILL = 9
 def confine(spec: JobSpec, filter_program: bytes) -> None:
     """Put up every wall around this process. Raises: OSError; the caller must then end the process."""
     if spec.namespaces:
-        namespaces.mount_own(spec)
+        namespaces.enter(spec)
     namespaces.prefer_for_oom()
     os.chdir(spec.folder)
     os.environ.update(HOME=spec.folder, TMPDIR="/tmp" if spec.namespaces else spec.folder)

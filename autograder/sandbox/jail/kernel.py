@@ -33,6 +33,11 @@ def unshare(flags: int) -> None:
     checked(libc().unshare(ctypes.c_int(flags)), f"unshare({flags:#x})")
 
 
+def enter(namespace_fd: int, kind: int) -> None:
+    """Enter the namespace that a descriptor stands for; for a pid namespace, let the children do so."""
+    checked(libc().setns(ctypes.c_int(namespace_fd), ctypes.c_int(kind)), f"setns({kind:#x})")
+
+
 def mount(source: str, target: str, kind: str | None, flags: int = 0, data: str | None = None) -> None:
     """Mount a file system."""
     texts = [None if t is None else t.encode() for t in (source, target, kind, data)]

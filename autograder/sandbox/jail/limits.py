@@ -9,7 +9,7 @@ import struct
 from autograder.sandbox.jail import kernel
 from autograder.sandbox.jail.spec import JobSpec
 
-_LAST_CAPABILITY = 63
+_MAX_CAPABILITIES = 64
 _AMBIENT_CLEAR_ALL = 4
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -35,8 +35,8 @@ def set_resource_limits(spec: JobSpec) -> None:
 
 def drop_capabilities() -> None:
     """Give up every capability, the bounding and ambient sets included."""
-    for capability in range(_LAST_CAPABILITY + 1):
-        with contextlib.suppress(OSError):  # unknown to this kernel, or nothing left to drop
+    with contextlib.suppress(OSError):  # the first one unknown to this kernel, or nothing left to drop
+        for capability in range(_MAX_CAPABILITIES):
             kernel.prctl(kernel.PR_CAPBSET_DROP, capability)
     with contextlib.suppress(OSError):
         kernel.prctl(kernel.PR_CAP_AMBIENT, _AMBIENT_CLEAR_ALL)

@@ -76,14 +76,14 @@ def _allow(sec: object, rules: object, name: str) -> None:
         return  # this architecture or libseccomp does not know the call, so it stays denied
 
 
+class _Program(ctypes.Structure):
+    _fields_ = (("n_instructions", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
+
+
 def install(program: bytes) -> None:
     """Apply the filter to this process and its children, for good. Raises: OSError."""
-
-    class Program(ctypes.Structure):
-        _fields_ = (("n_instructions", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
-
     buffer = ctypes.create_string_buffer(program, len(program))
-    described = Program(len(program) // 8, ctypes.addressof(buffer))
+    described = _Program(len(program) // 8, ctypes.addressof(buffer))
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     mode_filter = 2
     result = kernel.libc().prctl(
