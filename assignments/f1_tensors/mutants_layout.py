@@ -151,6 +151,20 @@ def patchify(img: Tensor, p: int) -> Tensor:
 @mutant(
     PATCHIFY,
     caught_by="index_table",
+    label="h and w exchanged in patchify",
+    hint="patchify takes the height for the width: a square image hides it. Which of the two comes first in the shape?",
+)
+def patchify(img: Tensor, p: int) -> Tensor:
+    b, c, w, h = img.shape
+    if h % p or w % p:
+        raise ValueError
+    cut = img.reshape(b, c, h // p, p, w // p, p)
+    return cut.permute(0, 2, 4, 1, 3, 5).reshape(b, -1, c * p * p)
+
+
+@mutant(
+    PATCHIFY,
+    caught_by="index_table",
     label="overlapping patches",
     hint="Your patches overlap: there are more of them than fit side by side.",
 )
