@@ -7,6 +7,8 @@ import os
 import select
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -277,6 +279,27 @@ def test_closing_a_slot_ends_everything_below_it():
     assert len(below) >= 3
     slot.close()
     assert not {pid for pid in below if Path(f"/proc/{pid}").exists()}
+
+
+WORKER = """
+import sys, time
+from autograder.sandbox.box import Slot
+from autograder.submission.model import Cell
+slot = Slot.start()
+box = slot.open_box([Cell("c", "x = 1")])
+print(slot._zygote.process.pid, box._engine._pid, flush=True)
+time.sleep(1000)
+"""
+
+
+def test_nothing_outlives_a_killed_worker():
+    """kill -9 on the worker ends its zygote and its boxes."""
+    with subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE, cwd=Path(__file__).parents[1]) as worker:
+        jail, player = map(int, worker.stdout.readline().split())
+        below = {jail, player} | children_of(jail)
+        worker.kill()
+    for pid in below:
+        wait_until_gone(pid)
 
 
 def test_without_bubblewrap_the_error_says_what_to_install(tmp_path):

@@ -108,14 +108,14 @@ class JailEngine:
                 self._waited_s += time.monotonic() - self._entered_at
 
     def _send(self, frame: Frame) -> None:
-        view = memoryview(frame.pack())
-        while view:
-            try:
-                view = view[self._socket.send(view) :]
-            except BlockingIOError:
-                self._wait(select.POLLOUT)
-            except (BrokenPipeError, ConnectionError):
-                self._gone()
+        for part in frame.parts():
+            while part:
+                try:
+                    part = part[self._socket.send(part) :]
+                except BlockingIOError:
+                    self._wait(select.POLLOUT)
+                except (BrokenPipeError, ConnectionError):
+                    self._gone()
 
     def _read(self, n: int) -> bytearray:
         data = bytearray(n)

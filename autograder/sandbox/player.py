@@ -231,9 +231,9 @@ class Wire:
     def _write(self, frame: Frame) -> None:
         if os.getpid() != self._pid:
             os._exit(0)  # a fork made by the student's code came back here: only the first process speaks
-        view = memoryview(frame.pack())
-        while view:
-            view = view[os.write(self._fd, view) :]
+        for part in frame.parts():
+            while part:
+                part = part[os.write(self._fd, part) :]
 
     def _read(self, n: int) -> bytearray:
         data = bytearray(n)

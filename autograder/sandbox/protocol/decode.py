@@ -51,9 +51,7 @@ def decode(frame: Frame, *, caps: Caps, resolve: Resolve | None = None, weave: W
 
 def _parse(text: bytes | bytearray, caps: Caps) -> dict[str, Any]:
     try:
-        document = json.loads(
-            bytes(text).decode(), object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_finite
-        )
+        document = _JSON.decode(bytes(text).decode())
     except (ValueError, RecursionError, MemoryError) as e:
         raise WireError(f"not the JSON of a message: {type(e).__name__}") from None
     if type(document) is not dict or set(document) != {"id", "op", "v", "T"}:
@@ -90,6 +88,9 @@ def _finite(digits: str) -> float:
     if not math.isfinite(value):
         raise WireError("a float out of range")
     return value
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_finite)
 
 
 @dataclass
@@ -142,11 +143,11 @@ class Reader:
             raise WireError("a tensor's size does not match its shape")
         if extent == 0:
             return torch.empty(shape, dtype=dtype)
-        # Copied, so that it is writable, resizable and aligned as any other tensor; a bool byte may be any byte.
+        # Copied, so that it is writable, resizable and aligned as any other tensor.
+        flat = torch.empty(extent, dtype=dtype)
+        flat.view(torch.uint8).numpy().data[:] = raw
         if dtype is torch.bool:
-            flat = torch.frombuffer(bytearray(raw), dtype=torch.uint8).ne(0)
-        else:
-            flat = torch.frombuffer(bytearray(raw), dtype=dtype).clone()
+            flat = flat.view(torch.uint8).ne(0)  # a byte may be any byte, and then the bool neither true nor false
         return flat.reshape(shape) if strides is None else flat.as_strided(shape, strides)
 
     def grad(self, index: Any, tensor: Tensor) -> int | None:

@@ -25,6 +25,8 @@ LEAF, GRAPH, PARAMETER = 1, 2, 4  # flags of a tensor: requires grad as a leaf, 
 INLINE_BYTES = 256
 BIG_INT_BITS = 8192
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 Reference = Callable[[object], Mapping[str, Any] | None]
 
 
@@ -48,7 +50,7 @@ def encode(message: Message, *, is_call: bool, caps: Caps, reference: Reference 
         value = writer.node(message.value, 0)
     document = {"id": message.id, "op": message.op, "v": value, "T": writer.table}
     try:
-        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        text = _JSON.encode(document).encode()
     except (ValueError, RecursionError) as e:
         raise Unsendable(f"a value cannot be written as JSON: {type(e).__name__}") from None
     if len(text) > caps.json_bytes:

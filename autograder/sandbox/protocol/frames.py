@@ -59,9 +59,13 @@ class Frame:
     json: bytes | bytearray
     body: bytes | bytearray
 
-    def pack(self) -> bytes:
+    def parts(self) -> list[memoryview]:
+        """Return what to send: the header with the JSON, and the body, which may be large, uncopied."""
         head = _HEADER.pack(_CALL if self.is_call else _REPLY, len(self.json), len(self.body))
-        return b"".join((head, self.json, self.body))
+        return [memoryview(head + self.json), *([memoryview(self.body)] if self.body else [])]
+
+    def pack(self) -> bytes:
+        return b"".join(self.parts())
 
 
 def unpack_header(head: bytes | bytearray, caps: Caps) -> tuple[bool, int, int]:
