@@ -411,3 +411,12 @@ def test_a_syntax_error_keeps_its_line():
     with pytest.raises(SyntaxError) as e:
         compile_cell("%matplotlib inline\nx = 1\ny = = 2", "<cell>")
     assert e.value.lineno == 3
+
+
+@pytest.mark.parametrize(("left", "following"), [(0, 0), (625, 0), (624, 624), (1, 2**40), (-5, 630)])
+def test_a_generator_that_would_read_beyond_its_table_is_refused(left, following):
+    """torch checks the numbers of a state alone; together they must fit too."""
+    state = bytearray(torch.Generator().manual_seed(3).get_state().numpy().tobytes())
+    struct.pack_into("=i", state, 8, left)
+    struct.pack_into("=Q", state, 16, following)
+    refused(document({"$": "gen", "i": 0}, [["u8", [len(state)], len(state), None, 0, None]]), bytes(state))

@@ -437,3 +437,19 @@ def test_a_students_warning_is_no_error(open_program):
     with open_program([Cell("c", "import warnings\ndef f():\n    warnings.warn('careful')\n    return 1")]) as box:
         assert box.student.fn("f")() == 1
         assert "careful" in box.output
+
+
+def test_what_a_granted_function_keeps_is_bounded(open_program):
+    """A student who asks the check's model for gradients without end gets an error, not the referee's memory."""
+    source = """
+import torch
+kept = []
+def hoard(model, x):
+    for i in range(100):
+        kept.append(model(x.clone().requires_grad_()))
+"""
+    x = torch.zeros(1 << 20)
+    with open_program([Cell("c", source)]) as box:
+        with pytest.raises(StudentError, match="MemoryError"):
+            box.student.fn("hoard")(lambda v: v * 2, x)
+        assert box._link.graphs.kept == {}

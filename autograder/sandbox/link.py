@@ -26,6 +26,7 @@ KINDS = ("module", "iterator", "callable", "object")
 KIND_CHARS, MESSAGE_CHARS, TRACE_CHARS = 80, 500, 4000
 # After these the functions that were granted for the call are no longer served, unless an object may hold them.
 _SHORT = ("call", "capture", "observe")
+MAX_GRAPH_BYTES = 256 << 20  # inputs and outputs of granted functions that the student's code may still differentiate
 LIBRARIES = ("torch", "numpy", "math", "operator", "builtins")
 
 
@@ -36,7 +37,7 @@ class Link(Peer):
     """
 
     def __init__(self, line: Line, incoming: Caps, cut: Callable[[], None]) -> None:
-        super().__init__(1, TO_PLAYER, incoming)
+        super().__init__(1, TO_PLAYER, incoming, max_graph_bytes=MAX_GRAPH_BYTES)
         self.line = line
         self.lost: BoxLost | None = None
         self.fault: InfraError | None = None  # ours, such as a killed monitor
@@ -61,6 +62,8 @@ class Link(Peer):
             self._depth -= 1
             if op in _SHORT and n_objects == self._n_objects:
                 self._open.difference_update(range(n_grants, len(self._grants)))
+                if self._depth == 0:
+                    self.graphs.free(list(self.graphs.kept))
             self._raise_verdict()
 
     def guarded(self, act: Callable[[], Any]) -> Any:

@@ -30,6 +30,8 @@ _SYSTEM = ("/lib", "/lib64", "/lib32", "/libx32", "/bin", "/sbin")
 _FROM_ETC = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
 HOME = "/job"
 WRITABLE = ("/tmp", "/job", "/dev/shm")  # of the zygote; each job mounts its own over them
+_HIDDEN = (*WRITABLE, "/dev", "/proc", "/sys", ROOM)  # what stands below these outside cannot stand there inside
+_PLACE = "/python"  # and stands in a folder of this name and a number instead
 READABLE_PROC = ("/proc/cpuinfo", "/proc/meminfo")  # where /proc shows other processes too
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/full")
 
@@ -41,6 +43,16 @@ class Interpreter:
     executable: str
     folders: tuple[str, ...]  # outside /usr, parents before children
     packages: tuple[str, ...]  # the site-packages folders, in which a copy of our own engine may stand
+
+    def inside(self, path: str) -> str:
+        """Return where a path of the interpreter stands in the outer jail.
+
+        Mostly where it stands outside. But a checkout below /tmp, say, would vanish under every job's own /tmp.
+        """
+        for n, folder in enumerate(self.folders):
+            if _is_below(path, folder) and any(_is_below(folder, hidden) for hidden in _HIDDEN):
+                return f"{_PLACE}{n}{path[len(folder) :]}"
+        return path
 
     @classmethod
     def current(cls) -> Interpreter:
@@ -109,11 +121,11 @@ def bwrap_command(bwrap: str, interpreter: Interpreter, source_of: Callable[[str
         elif os.path.isdir(path):
             args += ["--ro-bind", path, path]
     for folder in interpreter.folders:
-        args += ["--ro-bind", source_of(folder), folder]
+        args += ["--ro-bind", source_of(folder), interpreter.inside(folder)]
     for packages in interpreter.packages:
         # An installed engine would stand there with the course's service and bridge; the box needs none of it.
         if os.path.isdir(os.path.join(packages, "autograder")):
-            args += ["--tmpfs", os.path.join(packages, "autograder")]
+            args += ["--tmpfs", os.path.join(interpreter.inside(packages), "autograder")]
     for file in our_files():
         args += ["--ro-bind", source_of(str(file)), inside(file)]
     for path in _FROM_ETC:
@@ -125,12 +137,13 @@ def bwrap_command(bwrap: str, interpreter: Interpreter, source_of: Callable[[str
     # bubblewrap's root and /dev stay writable for its uid: jobs of one zygote would share a blackboard. /tmp is for the
     # zygote's own start; every job mounts its own over it.
     args += ["--tmpfs", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
-    return [*args, "--", *zygote_command(interpreter)]
+    return [*args, "--", interpreter.inside(interpreter.executable), *zygote_command(interpreter)[1:]]
 
 
-def landlock_folders(interpreter: Interpreter) -> tuple[str, ...]:
-    """Return what a job may read beside our files: the system and the interpreter."""
-    return ("/usr", *_SYSTEM, *_FROM_ETC, *interpreter.folders, _HUGE_PAGES)
+def landlock_folders(interpreter: Interpreter, *, jailed: bool) -> tuple[str, ...]:
+    """Return what a job may read beside our files: the system and the interpreter, in the outer jail or without one."""
+    folders = map(interpreter.inside, interpreter.folders) if jailed else interpreter.folders
+    return ("/usr", *_SYSTEM, *_FROM_ETC, *folders, _HUGE_PAGES)
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -45,7 +45,7 @@ class Player(Peer):
     """The student's namespace, the objects that the other side holds handles of, and the verbs."""
 
     def __init__(self, *, module: str, folder: Path, caps: Caps = FROM_PLAYER) -> None:
-        super().__init__(2, caps, TO_PLAYER)
+        super().__init__(2, caps, TO_PLAYER, max_graph_bytes=1 << 40)  # the job's own memory is the limit
         self._module = types.ModuleType(module)
         sys.modules[module] = self._module
         self.namespace = self._module.__dict__

@@ -159,7 +159,7 @@ class Slot:
 
     def _spec(self, limits: Limits, folder: Path | None) -> JobSpec:
         zygote = self._zygote
-        readable = (*outer.landlock_folders(zygote.interpreter), str(zygote.room or outer.ROOM))
+        readable = (*outer.landlock_folders(zygote.interpreter, jailed=zygote.namespaces), str(zygote.room or outer.ROOM))
         writable = (str(folder),) if folder else outer.WRITABLE
         return JobSpec(
             namespaces=zygote.namespaces,

@@ -60,7 +60,7 @@ def start(namespaces: bool, search_path: str = SEARCH_PATH) -> ZygoteProcess:
     if namespaces and bwrap is None:
         raise InfraError("the box needs bubblewrap, which is not installed. Run: sudo apt-get install bubblewrap")
     try:
-        program = seccomp.compile_filter(may_fork=namespaces)
+        program = seccomp.compile_filter(namespaces=namespaces)
     except OSError as e:
         raise InfraError(f"the box needs libseccomp ({e.strerror}). Run: sudo apt-get install libseccomp2") from None
     uid = SlotUid() if os.getuid() == 0 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import struct
 
@@ -18,7 +19,7 @@ def set_resource_limits(spec: JobSpec) -> None:
     """Set soft and hard limits alike; a lower limit that already holds is kept."""
     wanted = {
         resource.RLIMIT_AS: spec.address_bytes,
-        resource.RLIMIT_NPROC: spec.processes,
+        resource.RLIMIT_NPROC: spec.processes + (0 if spec.namespaces else _tasks_of_this_user()),
         resource.RLIMIT_FSIZE: spec.disk_bytes,
         resource.RLIMIT_NOFILE: spec.open_files,
         resource.RLIMIT_CPU: spec.max_cpu_s,
@@ -42,3 +43,13 @@ def drop_capabilities() -> None:
         kernel.prctl(kernel.PR_CAP_AMBIENT, _AMBIENT_CLEAR_ALL)
     header = struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)
     kernel.checked(kernel.libc().capset(header, bytes(24)), "capset")
+
+
+def _tasks_of_this_user() -> int:
+    # Without a user namespace of its own, a job shares its count with whatever else this user runs.
+    n_tasks, uid = 0, os.getuid()
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if os.stat(f"/proc/{process}").st_uid == uid:
+                n_tasks += len(os.listdir(f"/proc/{process}/task"))
+    return n_tasks

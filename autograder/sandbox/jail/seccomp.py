@@ -30,10 +30,12 @@ getpgid setpgid getsid setsid getuid geteuid getgid getegid getresuid getresgid 
 uname getcpu getpriority setpriority sched_yield sched_getaffinity sched_setaffinity sched_getparam sched_getscheduler
 sched_get_priority_max sched_get_priority_min arch_prctl rseq getrandom restart_syscall exit exit_group wait4 waitid
 pipe pipe2 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd
-eventfd2 sendmsg recvmsg sendto recvfrom sendmmsg recvmmsg shutdown getsockname getpeername getsockopt setsockopt bind
-connect listen accept accept4 memfd_create capget pidfd_open pidfd_send_signal
+eventfd2 sendmsg recvmsg sendto recvfrom sendmmsg recvmmsg shutdown getsockname getpeername getsockopt setsockopt
+memfd_create capget pidfd_open pidfd_send_signal
 """
-STARTING_PROCESSES = ["fork", "vfork", "execve", "execveat"]
+# With namespaces of its own a job may also start processes and use unix sockets: they reach no one else.
+INSIDE_NAMESPACES = "fork vfork execve execveat bind connect listen accept accept4"
+_SOCKET_TYPE, _STREAM = 0xF, 1
 _CLONE_THREAD = 0x10000
 _ANY_NAMESPACE = kernel.NEWNS | kernel.NEWCGROUP | kernel.NEWUTS | kernel.NEWIPC | kernel.NEWUSER | kernel.NEWPID | kernel.NEWNET
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS TIOCGWINSZ FIONREAD FIONBIO FIONCLEX FIOCLEX; no TIOCSTI
@@ -44,20 +46,24 @@ _FCNTLS = (fcntl.F_DUPFD, fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL, fcntl.F_S
 _PRCTLS = (2, 3, 4, 15, 16, 23, 38, 39, 0x53564D41)
 
 
-def compile_filter(*, may_fork: bool) -> bytes:
-    """Return the filter as BPF. Raises: OSError when libseccomp is not installed."""
+def compile_filter(*, namespaces: bool) -> bytes:
+    """Return the filter as BPF, for jobs with or without namespaces. Raises: OSError when libseccomp is not installed."""
     try:
         import pyseccomp as sec
     except (ImportError, RuntimeError, AttributeError) as e:
         raise OSError(errno.ENOENT, f"libseccomp cannot be loaded ({e})") from None
     rules = sec.SyscallFilter(defaction=sec.ERRNO(errno.EPERM))
-    for name in [*ALLOWED.split(), *(STARTING_PROCESSES if may_fork else [])]:
+    for name in f"{ALLOWED} {INSIDE_NAMESPACES if namespaces else ''}".split():
         _allow(sec, rules, name)
-    for family_call in ("socket", "socketpair"):
-        if may_fork or family_call == "socketpair":
-            rules.add_rule(sec.ALLOW, family_call, sec.Arg(0, sec.EQ, socket.AF_UNIX))
-    flags = (_ANY_NAMESPACE, 0) if may_fork else (_ANY_NAMESPACE | _CLONE_THREAD, _CLONE_THREAD)
-    rules.add_rule(sec.ALLOW, "clone", sec.Arg(0, sec.MASKED_EQ, *flags))
+    unix = sec.Arg(0, sec.EQ, socket.AF_UNIX)
+    if namespaces:
+        rules.add_rule(sec.ALLOW, "socket", unix)
+        rules.add_rule(sec.ALLOW, "socketpair", unix)
+        rules.add_rule(sec.ALLOW, "clone", sec.Arg(0, sec.MASKED_EQ, _ANY_NAMESPACE, 0))
+    else:
+        # A datagram socket of a pair could still send to any name on the host; a stream cannot.
+        rules.add_rule(sec.ALLOW, "socketpair", unix, sec.Arg(1, sec.MASKED_EQ, _SOCKET_TYPE, _STREAM))
+        rules.add_rule(sec.ALLOW, "clone", sec.Arg(0, sec.MASKED_EQ, _ANY_NAMESPACE | _CLONE_THREAD, _CLONE_THREAD))
     # Its flags stand behind a pointer, where a filter cannot look; glibc then falls back to clone.
     rules.add_rule(sec.ERRNO(errno.ENOSYS), "clone3")
     for call, index, values in (("ioctl", 1, _IOCTLS), ("fcntl", 1, _FCNTLS), ("prctl", 0, _PRCTLS), ("prlimit64", 2, (0,))):

@@ -22,20 +22,29 @@ Like = Sequence[tuple[torch.Size, torch.dtype]]
 # (id of the call, gradients of its outputs, what its roots look like) -> gradients of its roots, checked to look so
 Backward = Callable[[int, list[Tensor | None], Like], Sequence[Tensor | None]]
 Free = Callable[[int], None]
+_GRAPH_BYTES = 1024
 
 
 @dataclass
 class Graphs:
-    """The graphs of calls that the other side may still differentiate."""
+    """The graphs of calls that the other side may still differentiate, up to a number of bytes of inputs and outputs."""
 
+    max_bytes: int
     kept: dict[int, tuple[tuple[Tensor, ...], tuple[Tensor, ...]]] = field(default_factory=dict)
+    n_bytes: int = 0
 
     def keep(self, call: int, outputs: Sequence[Tensor], roots: Sequence[Tensor]) -> None:
+        """Keep a graph. Raises: MemoryError when the other side lets too few go."""
+        n_bytes = _n_bytes(outputs, roots)
+        if self.n_bytes + n_bytes > self.max_bytes:
+            raise MemoryError("too many results that gradients may still be asked of")
+        self.n_bytes += n_bytes
         self.kept[call] = (tuple(outputs), tuple(roots))
 
     def free(self, calls: Iterable[int]) -> None:
         for call in calls:
-            self.kept.pop(call, None)
+            if call in self.kept:
+                self.n_bytes -= _n_bytes(*self.kept.pop(call))
 
     def backward(self, call: int, grads: Sequence[Tensor | None]) -> list[Tensor | None]:
         """Return the gradients of the call's roots. Raises: KeyError, ValueError on a call or gradients not of it."""
@@ -48,6 +57,11 @@ class Graphs:
         # Kept for a second backward, which the asking side may want; it goes when that side lets go.
         found = torch.autograd.grad([o for o, _ in known], list(roots), [g for _, g in known], allow_unused=True, retain_graph=True)
         return list(found)
+
+
+def _n_bytes(outputs: Sequence[Tensor], roots: Sequence[Tensor]) -> int:
+    # Even an empty tensor's graph takes some room.
+    return sum(t.nbytes + _GRAPH_BYTES for t in (*outputs, *roots))
 
 
 @dataclass

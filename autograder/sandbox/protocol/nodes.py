@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 INT64 = 1 << 63
 MAX_DIM = 1 << 31
+_GENERATOR = struct.Struct("=QiiQ")  # how the state of torch's Mersenne twister begins: seed, left, seeded, next
+_N_STATE = 624
 MAX_NUMEL = 1 << 40  # of the shape with zeros read as ones: torch multiplies them for the strides
 
 
@@ -113,8 +116,16 @@ def _device(r: Reader, v: dict[str, Any], depth: int) -> torch.device:
 
 def _generator(r: Reader, v: dict[str, Any], depth: int) -> torch.Generator:
     generator = torch.Generator()
+    state = r.byte_tensor(v["i"])
+    raw = state.numpy().tobytes()
+    if len(raw) < _GENERATOR.size:
+        raise WireError("not the state of a generator")
+    # torch checks each of these alone, but reads its table at `following`, which must fit with `left`.
+    _, left, _, following = _GENERATOR.unpack_from(raw)
+    if (left, following) != (1, 0) and (not 1 <= left <= _N_STATE or left + following != _N_STATE + 1):
+        raise WireError("not the state of a generator")
     try:
-        generator.set_state(r.byte_tensor(v["i"]))
+        generator.set_state(state)
     except (RuntimeError, TypeError):
         raise WireError("not the state of a generator") from None
     return generator

@@ -27,11 +27,11 @@ class Peer(ABC):
 
     line: Line
 
-    def __init__(self, first_id: int, outgoing: Caps, incoming: Caps) -> None:
+    def __init__(self, first_id: int, outgoing: Caps, incoming: Caps, max_graph_bytes: int) -> None:
         self._next_id = first_id
         self._outgoing, self._incoming = outgoing, incoming
         self._freed: list[int] = []
-        self.graphs = Graphs()
+        self.graphs = Graphs(max_graph_bytes)
 
     # -- what each end does in its own way -------------------------------------------------------------------------
 
@@ -93,10 +93,10 @@ class Peer(ABC):
             if op == "backward":
                 return self._answer(call, "ok", self._backward(value)).frame
             answered = self._answer(call, "ok", self.perform(call, op, value, got.roots))
+            if value.get("keep") is True and answered.differentiable:
+                self.graphs.keep(call, answered.differentiable, [*got.roots, *self.extra_roots(value)])
         except BaseException as e:
             return self._answer(call, "raised", self.answer_error(e)).frame
-        if value.get("keep") is True and answered.differentiable:
-            self.graphs.keep(call, answered.differentiable, [*got.roots, *self.extra_roots(value)])
         return answered.frame
 
     def extra_roots(self, value: dict[str, Any]) -> Iterable[Tensor]:
