@@ -23,7 +23,7 @@ Dtypes = torch.dtype | tuple[torch.dtype, ...]
 
 def normal(rng: np.random.Generator, *shape: int, dtype: torch.dtype = torch.float64, scale: float = 1.0) -> Tensor:
     """Draw a tensor of independent normal numbers with mean 0 and standard deviation `scale`."""
-    return torch.from_numpy(np.asarray(rng.standard_normal(shape)) * scale).to(dtype)
+    return torch.from_numpy(np.asarray(rng.standard_normal(shape) * scale)).to(dtype)
 
 
 def integers(rng: np.random.Generator, low: int, high: int, *shape: int) -> Tensor:
