@@ -22,10 +22,12 @@ def command(home: Home) -> None:
 
     required = courses.load(home.course_root).require_tier
     with Slot.start() as slot:
-        tier, probes = slot.tier, slot.probes
+        tier, probes, weaker_because = slot.tier, slot.probes, slot.weaker_because
     enough = meets(tier, required)
     console = open_console()
     console.print(f"Tier {tier}; the course requires {required}: {'graded' if enough else 'NOT graded'}", style="bold")
+    if weaker_because:
+        console.print(f"Without namespaces: {weaker_because}", markup=False)
     table = Table("probe", "held", "what to change")
     for p in probes:
         table.add_row(p.name, "yes" if p.held else "NO", "" if p.held else p.advice)
