@@ -20,12 +20,16 @@ torch.utils.checkpoint torch.nn.attention torch.multiprocessing
 """
 
 
-def warm_up() -> None:
-    """Import and exercise the libraries on one thread."""
+def one_thread() -> None:
+    """Keep torch to one thread; before its first operator, or a fork would lose the others."""
     import torch
 
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
+
+
+def warm_up() -> None:
+    """Import and exercise the libraries."""
     for name in _MODULES.split():
         importlib.import_module(name)
     _exercise_modules()

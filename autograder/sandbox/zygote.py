@@ -4,8 +4,8 @@ It is started by the controller inside an outer jail and holds torch, numpy and 
 forks a player into namespaces of its own, which puts up its walls and then serves the student's code; the zygote goes on
 as its monitor. It never sees a byte of a student's, and ends, with all below it, when the controller closes the socket.
 
-Standard input is the control socket. The first message is {"filter": hex, "namespaces": bool}; then one message per job:
-a JobSpec with the descriptors [line, output, status, cgroup.procs...].
+Standard input is the control socket. The first message is {"filter": hex, "namespaces": bool, "warm": bool}; then one
+message per job: a JobSpec with the descriptors [line, output, status, cgroup.procs...].
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from autograder.sandbox.jail.spec import BORN, JobSpec
 from autograder.sandbox.monitor import Monitor
 from autograder.sandbox.player import Player, serve
 from autograder.sandbox.protocol import FROM_PLAYER
-from autograder.sandbox.warm import warm_up
+from autograder.sandbox.warm import one_thread, warm_up
 
 MESSAGE_BYTES = 1 << 16
 _LINE_FD, _REPORT_FD = 3, 4
@@ -43,7 +43,7 @@ def main() -> None:
     settings = json.loads(control.recv(MESSAGE_BYTES))
     filter_program = bytes.fromhex(settings["filter"])
     keeper = namespaces.Keeper() if settings["namespaces"] else None
-    _warm_up()
+    _prepare(settings["warm"])
     n_threads = len(os.listdir("/proc/self/task"))
     control.send(json.dumps({"n_threads": n_threads, "landlock_abi": landlock.abi(), "uid": os.getuid()}).encode())
     monitor = Monitor(control.fileno())
@@ -61,9 +61,11 @@ def main() -> None:
             os.close(fd)
 
 
-def _warm_up() -> None:
+def _prepare(warm: bool) -> None:
     variables = set(os.environ)
-    warm_up()
+    one_thread()
+    if warm:
+        warm_up()
     for name in set(os.environ) - variables:  # torch leaves some; a job starts with what the controller gave
         del os.environ[name]
     # A frozen heap is not touched by the collector, so that forks go on sharing its pages.

@@ -52,8 +52,11 @@ class ZygoteProcess:
             shutil.rmtree(self.room, ignore_errors=True)
 
 
-def start(namespaces: bool, search_path: str = SEARCH_PATH) -> ZygoteProcess:
-    """Start a zygote. Raises: InfraError naming what to install or what was refused."""
+def start(namespaces: bool, search_path: str = SEARCH_PATH, *, warm: bool = True) -> ZygoteProcess:
+    """Start a zygote; one that is not warm has imported the player's needs only.
+
+    Raises: InfraError naming what to install or what was refused.
+    """
     if not sys.platform.startswith("linux"):
         raise InfraError(f"the box needs Linux; this is {sys.platform}. Grade in the course's container image.")
     bwrap = shutil.which("bwrap", path=search_path)
@@ -74,16 +77,16 @@ def start(namespaces: bool, search_path: str = SEARCH_PATH) -> ZygoteProcess:
         started = ZygoteProcess(ours, process, namespaces, interpreter, room, uid)
         try:
             theirs.close()
-            _greet(started, program)
+            _greet(started, {"filter": program.hex(), "namespaces": namespaces, "warm": warm})
         except (OSError, ValueError):
             started.stop()
             raise InfraError(_explain(said, process.returncode)) from None
     return started
 
 
-def _greet(started: ZygoteProcess, program: bytes) -> None:
+def _greet(started: ZygoteProcess, settings: dict[str, Any]) -> None:
     started.control.settimeout(_READY_WAIT_S)
-    started.control.send(json.dumps({"filter": program.hex(), "namespaces": started.namespaces}).encode())
+    started.control.send(json.dumps(settings).encode())
     started.ready = json.loads(started.control.recv(_MESSAGE_BYTES) or b"null")
     if type(started.ready) is not dict or started.ready.get("n_threads") != 1:
         raise ValueError("not ready")
