@@ -102,6 +102,15 @@ def mode(model):
     model.eval()
     return model(torch.ones(1, 4))
 
+def freeze(model):
+    names = [(n, tuple(p.shape), p.requires_grad) for n, p in model.named_parameters()]
+    first = next(model.parameters()).detach().clone()
+    model.zero_grad()
+    for p in model.parameters():
+        p.requires_grad_(False)
+        p.add_(1)
+    return names, first
+
 RULES = {"twice": lambda x: 2 * x}
 print("hello")
 """
@@ -289,6 +298,16 @@ def test_a_granted_module_runs_in_the_students_mode(student):
     out = student.fn("mode")(model)
     torch.testing.assert_close(out, model[0](torch.ones(1, 4)))
     assert model.training
+
+
+def test_a_granted_module_shows_its_parameters(student):
+    """next(model.parameters()) and freezing work on the copies; the check's own module is untouched."""
+    model = nn.Sequential(nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 3)))
+    model[0].bias.requires_grad_(False)
+    names, first = student.fn("freeze")(model)
+    assert names == [(n, tuple(p.shape), p.requires_grad) for n, p in model.named_parameters()]
+    assert torch.equal(first, model[0].weight)
+    assert model[0].weight.requires_grad
 
 
 def test_a_checks_assertion_inside_its_function_is_the_checks_verdict(student):

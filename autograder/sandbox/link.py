@@ -127,16 +127,18 @@ class Link(Peer):
         return self.made(i, fields["k"], clean(fields["n"], KIND_CHARS))
 
     def perform(self, call: int, op: str, value: dict[str, Any], roots: Sequence[Tensor]) -> Any:
-        grant, args, kwargs, training = (value.get(name) for name in ("grant", "a", "k", "training"))
-        fits = op == "callback" and type(value.get("grad")) is bool and training in (None, True, False)
-        if not fits or type(args) is not list or type(kwargs) is not dict or not all(type(name) is str for name in kwargs):
-            raise WireError("not the fields of a callback")
+        grant = value.get("grant")
         if type(grant) is not int or grant not in self._grants:
             raise WireError("a call of a function that was not granted")
         if grant not in self._open:
             raise RuntimeError("granted for an earlier call only")
         function = self._grants[grant]
-        with torch.set_grad_enabled(value["grad"]), _Mode(function, training):
+        if op == "parameters" and isinstance(function, nn.Module):
+            return [[name, p.detach(), p.requires_grad] for name, p in function.named_parameters()]
+        if op != "callback":
+            raise WireError("an unknown call")
+        args, kwargs, grad, training = _callback_fields(value)
+        with torch.set_grad_enabled(grad), _Mode(function, training):
             return function(*args, **kwargs)
 
     def answer_error(self, error: BaseException) -> dict[str, str]:
@@ -157,6 +159,15 @@ class Link(Peer):
         self._still_there()
         found: list[Tensor | None] = self.guarded(lambda: super(Link, self)._ask_backward(call, grads, like))
         return found
+
+
+def _callback_fields(value: dict[str, Any]) -> tuple[list[Any], dict[str, Any], bool, bool | None]:
+    args, kwargs, grad, training = (value.get(name) for name in ("a", "k", "grad", "training"))
+    if type(args) is not list or type(kwargs) is not dict or not all(type(name) is str for name in kwargs):
+        raise WireError("not the arguments of a callback")
+    if type(grad) is not bool or not (training is None or type(training) is bool):
+        raise WireError("not the modes of a callback")
+    return args, kwargs, grad, training
 
 
 def library_name(value: object) -> str:
