@@ -109,4 +109,4 @@ def explain(report: Report, names: dict[str, str], student: str) -> None:
 
 
 def _state(finding: Finding) -> str:
-    return str(finding.state).replace("_", " ")
+    return "no flag" if finding.state == "none" else str(finding.state)
