@@ -76,7 +76,7 @@ def main() -> None:
         fork = stack.enter_context(_bare_fork())
         ways = [
             Way("box (warm fork, all walls)", lambda: _in_box(slot), n_jobs),
-            Way("bare fork, no wall", fork, n_jobs),
+            Way("bare fork, no wall, no line", fork, n_jobs),
             Way("fresh python, no wall", _fresh, 1),
             Way("fresh python in bubblewrap", _fresh_in_bubblewrap, 1),
         ]

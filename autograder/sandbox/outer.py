@@ -84,7 +84,8 @@ def environment(room: str = ROOM) -> dict[str, str]:
     """Return the whole environment of the zygote and so of every job: no variable of ours goes in."""
     return {
         "PATH": "/usr/bin:/bin",
-        "HOME": "/tmp",
+        "HOME": HOME,
+        "TMPDIR": "/tmp",
         "USER": "student",
         "LOGNAME": "student",
         "LANG": "C.UTF-8",

@@ -82,7 +82,7 @@ def _attacks(slot: Slot) -> list[_Attack]:
     ours = [str(package / "grading" / "__init__.py"), str(package.parent / "assignments"), "/root", "/home", "/etc/shadow"]
     ours += ["/etc/passwd", "/var/log", *({str(Path.home())} - {*outer.WRITABLE, "/"})]
     fixed = ["/", "/usr", "/etc", "/dev", "/var/tmp", sys.prefix, sys.base_prefix, "/proc/sys/kernel/core_pattern"]
-    variables = [*outer.environment(), "TMPDIR", "PWD", "LC_CTYPE"]
+    variables = [*outer.environment(), "PWD", "LC_CTYPE"]
     folder = "/tmp" if slot.has_namespaces else "."
     calls = ["ptrace", "process_vm_readv", "add_key", "io_uring_setup", "bpf", "perf_event_open", "userfaultfd", "msgget"]
     return [

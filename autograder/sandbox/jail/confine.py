@@ -17,8 +17,9 @@ def confine(spec: JobSpec, filter_program: bytes) -> None:
         namespaces.enter(spec)
     namespaces.prefer_for_oom()
     os.chdir(spec.folder)
-    os.environ.update(HOME=spec.folder, TMPDIR="/tmp" if spec.namespaces else spec.folder)
-    tempfile.tempdir = None
+    if not spec.namespaces:  # with them, the environment names the job's own folders from the start
+        os.environ.update(HOME=spec.folder, TMPDIR=spec.folder)
+        tempfile.tempdir = None
     limits.set_resource_limits(spec)
     limits.drop_capabilities()
     # A belt, last since a change of credentials would clear it: the monitor outside is what kills. The filter forbids
