@@ -120,7 +120,7 @@ def random_in_ball(shape: Sequence[int], eps: float, p: float, gen: torch.Genera
     Shapes: shape is (b ...), of which the first is the number of examples, and may be 0 -> a float32 tensor of that shape.
     p is math.inf or 2.
     Raises: ValueError when p is neither.
-    Source: Marsaglia 1972 (directions from normal numbers); the law of the radius is an exercise.
+    Source: Muller 1959 (directions from normal numbers); the law of the radius is yours to find.
     """
     if p == math.inf:
         return (2 * torch.rand(*shape, generator=gen) - 1) * eps
@@ -156,7 +156,7 @@ def pgd(
     restarts * (steps + 1) queries. All randomness comes from `gen`. x is not modified.
 
     Shapes: x (b ...) with pixels in [0, 1], y (b) int64 -> (b ...), in the dtype of x. norm is math.inf or 2.
-    Source: Madry et al. 2018, sections 2.1 and 4 (restarts).
+    Source: Madry et al. 2018, sections 2.1 and 3.1 (restarts).
     """
     best, highest = x.clone(), torch.full((len(x),), -math.inf)
     for _ in range(restarts):
@@ -194,7 +194,7 @@ def dlr_loss(logits: Tensor, y: Tensor) -> Tensor:
 
     Shapes: logits (b k), y (b) int64 -> (b).
     Raises: ValueError when k < 3.
-    Source: Croce and Hein 2020, section 4 (equation 6).
+    Source: Croce and Hein 2020, section 4.
     """
     if logits.shape[1] < 3:
         raise ValueError(f"{logits.shape[1]} classes; the loss needs a third largest logit")
@@ -209,7 +209,7 @@ def targeted_dlr(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
 
     Shapes: logits (b k), y (b) int64, target (b) int64 -> (b).
     Raises: ValueError when k < 4.
-    Source: Croce and Hein 2020, section 4 (equation 7).
+    Source: Croce and Hein 2020, section 4 (the targeted loss).
     """
     if logits.shape[1] < 4:
         raise ValueError(f"{logits.shape[1]} classes; the loss needs a fourth largest logit")
@@ -224,7 +224,7 @@ def apgd_checkpoints(steps: int) -> list[int]:
     They are ceil(p_j * steps) for j = 1, 2, ..., where p_0 = 0, p_1 = 0.22 and p_(j+1) = p_j + max(p_j - p_(j-1) - 0.03, 0.06)
     are exact hundredths (with 100 steps: 22, 41, 57, 70, 80, 87, 93, 99).
 
-    Source: Croce and Hein 2020, section 3.1.
+    Source: Croce and Hein 2020, section 3.
     """
     found: list[int] = []
     # In whole hundredths: 0.22 + 0.19 + 0.16 + 0.13 is not 0.7 in floating point, and the ceiling notices.
@@ -301,7 +301,7 @@ def square_side(i: int, queries: int, side: int, p: float = 0.8) -> int:
     one of 10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000 (is larger than it). The side is the nearest integer to that of a
     square of this area, at least 1 and at most `side`.
 
-    Source: Andriushchenko et al. 2020, section 3.1 and its published code (the schedule).
+    Source: Andriushchenko et al. 2020, section 3, and the schedule of its published code.
     """
     n_halvings = sum(10_000 * i > mark * queries for mark in (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000))
     return min(max(round(side * math.sqrt(p / 2**n_halvings)), 1), side)
@@ -368,7 +368,7 @@ def cw_l2(
     c_search * (steps + 1) times per example. x is not modified.
 
     Shapes: x (b ...) with pixels in [0, 1], y (b) int64 -> adv (b ...), found (b) bool.
-    Source: Carlini and Wagner 2017, sections V.B, V.C (change of variables) and VI.A.
+    Source: Carlini and Wagner 2017, sections V.A (objective), V.B (change of variables) and VI.A.
     """
     per_example = (len(x), *[1] * (x.ndim - 1))
     weight = torch.full((len(x),), c, dtype=x.dtype)
@@ -418,7 +418,7 @@ def robust_accuracy(
         "standing": bool tensor (n), which ones they are.
 
     Shapes: data is x (n ...), y (n) int64, n >= 1.
-    Source: Croce and Hein 2020, section 5 (the worst case per example); Croce et al. 2021 (RobustBench), section 3.
+    Source: Croce and Hein 2020, section 5 (the worst case per example); Croce et al. 2021 (RobustBench).
     """
     x, y = data
     standing = torch.zeros(len(x), dtype=torch.bool)
@@ -458,7 +458,7 @@ def masking_report(
     The model may be random: ask it once for each accuracy. Both models are in eval mode. All randomness comes from `gen`.
 
     Shapes: data is x (n c side side) with pixels in [0, 1], y (n) int64 -> a dict of the five names, each with a plain bool.
-    Source: Athalye et al. 2018, section 3.1; Carlini et al. 2019, sections 4 and 5.
+    Source: Athalye et al. 2018 (Obfuscated Gradients), section 3.1; Carlini et al. 2019 (its checklist).
     """
     x, y = data
 

@@ -154,7 +154,9 @@ def inside_and_best(student: Student, rng: np.random.Generator) -> None:
     # 70 steps that all rise but the last: no condition is met at the end, and the last point is not the best.
     x, moves = images(rng, 2, 5, low=0.2, high=0.8), np.full((2, 71), 0.1)
     moves[:, -1] = -0.5
-    model = _Planted(x, moves.cumsum(1), rng.choice([-1.0, 1.0], (2, 71, 5)))
+    ways = rng.choice([-1.0, 1.0], (2, 71, 5))
+    ways[:, :, 0] = np.resize([1.0, -1.0], 71)  # to and fro, so that every step goes to a new point
+    model = _Planted(x, moves.cumsum(1), ways)
     found = student.fn("apgd")(Threat(model, x, 0.1), x, torch.zeros(2, dtype=torch.int64), 0.1, 70)
     best = torch.stack([known[69] if len(known) == 71 else known[-1] for known in model.known])
     slip = "Return the best point, not the last."
