@@ -463,6 +463,18 @@ ESCAPING = {
                     found.append(path)
             except OSError: pass
         """),
+    "32-bit and x32 system calls": doing("""
+        # A filter that knows one ABI only would let these through: x32 getppid, then int 0x80 with i386's mount (21).
+        if libc.syscall(ctypes.c_long(0x40000000 | 110)) >= 0:
+            return 2 * x
+        try:
+            code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+            code.write(bytes.fromhex("b815000000" "31db" "31c9" "31d2" "cd80" "c3"))
+            run = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))
+            if run() != -1:
+                return 2 * x
+        except OSError: pass
+        """),
     "the death signal cleared": when("libc.prctl(1, 0, 0, 0, 0) == 0"),
     "a descriptor over the line": doing("""
         s = socket.socket(fileno=os.dup(3))

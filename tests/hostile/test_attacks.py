@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
 from pathlib import Path
 
 import pytest
@@ -56,9 +58,65 @@ def test_hidden_inputs_stay_out_of_the_feedback(slot, name):
     assert "HIDDEN-INPUT" not in told
 
 
+COLLUDER = """
+import ctypes, mmap, os, socket, tempfile
+servers = []
+def leave():
+    for name in ("\\0blackboard", "/tmp/blackboard.sock", "/dev/shm/blackboard.sock"):
+        try:
+            s = socket.socket(socket.AF_UNIX)
+            s.bind(name)
+            s.listen()
+            servers.append(s)
+        except OSError: pass
+    for call in (29, 64, 68):
+        ctypes.CDLL(None).syscall(call, 4242, 4096, 0o1666)
+    for folder in ("/tmp", "/dev/shm", "."):
+        try: open(os.path.join(folder, "blackboard"), "w").write("2x")
+        except OSError: pass
+    return len(servers)
+def find():
+    found = []
+    for name in ("\\0blackboard", "/tmp/blackboard.sock", "/dev/shm/blackboard.sock"):
+        try:
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(name)
+            found.append(name)
+        except OSError: pass
+    found += [f for f in ("/tmp/blackboard", "/dev/shm/blackboard", "./blackboard") if os.path.exists(f)]
+    found += [c for c in (29, 64, 68) if ctypes.CDLL(None).syscall(c, 4242, 0, 0) >= 0]
+    return found
+"""
+
+
+def test_two_submissions_cannot_meet(slot):
+    """Side by side in one slot, neither sockets, files nor System V objects of the one are there for the other."""
+    with slot.open_box([Cell("c", COLLUDER)]) as one, slot.open_box([Cell("c", COLLUDER)]) as other:
+        assert one.failures == other.failures == {}
+        assert one.student.fn("leave")() == (3 if slot.has_namespaces else 0)
+        assert other.student.fn("find")() == []
+
+
 def test_the_slot_is_whole_after_all_of_them(slot):
     """The reference earns full marks, and no file of an attack stands on the host."""
     graded = world.grade_honest(slot)
     assert points(graded) == {world.DOUBLE: 4.0, world.QUADRUPLE: 4.0, world.SCALER: 4.0}
     assert not [p for folder in ("/tmp", "/dev/shm", "/var/tmp") for p in Path(folder).glob("blackboard")]
     assert not Path("/tmp/pwned").exists()
+    for pid in players(slot):
+        fd = os.pidfd_open(pid)
+        ended, _, _ = select.select([fd], [], [], 10)
+        os.close(fd)
+        assert ended, "a process of an attack lives on"
+
+
+def players(slot) -> list[int]:
+    """Return the pids below the slot's zygote, which stands below bubblewrap and the keeper that it took the place of."""
+    above = [slot._zygote.process.pid]
+    for _ in range(2 if slot.has_namespaces else 0):
+        above = children(above[0])
+    return children(above[0])
+
+
+def children(pid: int) -> list[int]:
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
