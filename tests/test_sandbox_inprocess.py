@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -43,10 +44,12 @@ def test_nothing_is_printed_here(capsys):
 def test_nothing_is_left_behind():
     """Closing removes the module and the folder, and closing twice is no error."""
     before = {m for m in sys.modules if m.startswith("submission_")}
-    with open_in_process([Cell("c", "import os\ndef here(): return __name__")]) as box:
-        name = box.student.fn("here")()
+    with open_in_process([Cell("c", "def here(): return __name__")]) as box:
+        name, path = box.student.fn("here")(), Path(box.student.file("x", b"1"))
+        assert path.read_bytes() == b"1"
         assert name in sys.modules
     box.close()
+    assert not path.parent.exists()
     assert {m for m in sys.modules if m.startswith("submission_")} == before
     assert not box.alive
 

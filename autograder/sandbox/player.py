@@ -16,7 +16,7 @@ import random
 import sys
 import threading
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -44,7 +44,7 @@ class Stop(BaseException):
 class Player(Peer):
     """The student's namespace, the objects that the other side holds handles of, and the verbs."""
 
-    def __init__(self, *, module: str, folder: Path, caps: Caps = FROM_PLAYER) -> None:
+    def __init__(self, *, module: str, folder: Callable[[], Path], caps: Caps = FROM_PLAYER) -> None:
         super().__init__(2, caps, TO_PLAYER, max_graph_bytes=1 << 40)  # the job's own memory is the limit
         self._module = types.ModuleType(module)
         sys.modules[module] = self._module
@@ -177,7 +177,7 @@ class Player(Peer):
 
     def file(self, name: str, data: bytes) -> str:
         """Write a file where the program may read it and return its path."""
-        path = self._folder / Path(name).name
+        path = self._folder() / Path(name).name
         path.write_bytes(data)
         return str(path)
 

@@ -106,7 +106,7 @@ def _play(spec: JobSpec, filter_program: bytes) -> NoReturn:
     confine(spec, filter_program)
     sys.path.insert(0, spec.folder)
     sys.argv = [""]
-    player = Player(module="__main__", folder=Path(spec.folder), caps=FROM_PLAYER.with_body(spec.reply_bytes))
+    player = Player(module="__main__", folder=lambda: Path(spec.folder), caps=FROM_PLAYER.with_body(spec.reply_bytes))
     os.write(_REPORT_FD, BORN)
     os.close(_REPORT_FD)
     serve(_LINE_FD, player)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -22,6 +24,7 @@ BUDGET = Budget(shared_floor_s=0.3, alone_floor_s=0.35)
 def bundle() -> Bundle:
     """Return the tiny course's bundle."""
     root = Path(tempfile.mkdtemp(prefix="tiny-course-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     return load_bundle(tiny.write(root).assignment("x1_tiny"))
 
 
