@@ -150,7 +150,7 @@ def inside_and_best(student: Student, rng: np.random.Generator) -> None:
             seen = float(_entropy(logits, y[i].expand(len(rows))).max())
             reached = float(_entropy(model(found[i : i + 1]), y[i : i + 1]))
             said = f"{what}, example {i}: its loss is {reached:.5f}, at one of the points asked about it was {seen:.5f}"
-            assert reached >= seen - 1e-9, f"{said}. Which point is to be returned?"
+            assert reached >= seen - 1e-6, f"{said}. Which point is to be returned?"
     # 70 steps that all rise but the last: no condition is met at the end, and the last point is not the best.
     x, moves = images(rng, 2, 5, low=0.2, high=0.8), np.full((2, 71), 0.1)
     moves[:, -1] = -0.5
