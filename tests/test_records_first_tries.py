@@ -131,6 +131,7 @@ def test_evidence_and_tier_travel_along(ledger: Ledger, ann: str) -> None:
     ledger.append(attempt, Graded("t1", attempt.sha256, said, "b1", "C"), minute(2))
 
     assert [(f.tier, f.evidence) for f in ledger.first_tries()] == [("C", "observed"), ("C", "verified")]
+    assert {f.grader_build for f in ledger.first_tries()} == {"b1"}
 
 
 def _checks(*weights_and_statuses: tuple[float, Status, str]) -> tuple[CheckResult, ...]:

@@ -357,6 +357,18 @@ def test_other_events_are_appended_and_filtered(ledger: Ledger, ann: str) -> Non
     assert len(ledger.events(limit=1)) == 1
 
 
+def test_events_that_belong_together_are_appended_together(ledger: Ledger, ann: str) -> None:
+    """All of them with consecutive numbers, or none when one of them cannot be stored."""
+    before = ledger.last_event()
+
+    numbers = ledger.record_all([("x.run", None, {"n": 1}), ("x.row", ann, {"n": 2})], minute(5), "organizer")
+    with pytest.raises(sa.exc.StatementError):
+        ledger.record_all([("x.run", None, {}), ("x.row", ann, {"n": object()})], minute(6), "organizer")
+
+    assert numbers == [before + 1, before + 2]
+    assert [(e.kind, e.subject) for e in ledger.events(before)] == [("x.run", None), ("x.row", ann)]
+
+
 @pytest.mark.parametrize("table", ["event", "attempt", "grading", "verdict"])
 def test_the_database_refuses_to_change_or_remove_facts(ledger: Ledger, ann: str, table: str) -> None:
     """UPDATE and DELETE fail in the database itself, whoever sends them."""

@@ -24,7 +24,7 @@ def first_tries(db: Connection, as_of: int | None, cohort: str | None) -> list[F
     s = standing(as_of, *conditions).c
     query = (
         select(a.pseudonym, a.assignment, a.event, a.received_at, a.id)
-        .add_columns(s.exercise, s.status, s.fraction, s.max_points, s.tier, s.evidence)
+        .add_columns(s.exercise, s.status, s.fraction, s.max_points, s.tier, s.evidence, s.grader_build)
         .join(t.attempt, s.attempt == a.id)
         .order_by(a.pseudonym, s.exercise, a.received_at, a.event)
     )
@@ -61,4 +61,5 @@ def _pick(rows: Iterable[Row[Any]]) -> Iterator[FirstTry]:
             tier=row.tier,
             evidence=row.evidence,
             attempt=row.id,
+            grader_build=row.grader_build,
         )

@@ -136,6 +136,11 @@ class Ledger:
         with database.writing(self._engine) as db:
             return append.add_event(db, kind, at, actor, subject, payload)
 
+    def record_all(self, events: Iterable[tuple[str, str | None, Mapping[str, Any]]], at: datetime, actor: str) -> list[int]:
+        """Append events (kind, subject, payload) in one transaction, all or none; return their numbers, in order."""
+        with database.writing(self._engine) as db:
+            return [append.add_event(db, kind, at, actor, subject, payload) for kind, subject, payload in events]
+
     def attempt(self, attempt_id: str) -> Attempt | None:
         """Return the attempt with this id."""
         found = self._attempts(t.attempt.c.id == attempt_id)

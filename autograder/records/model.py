@@ -192,7 +192,7 @@ class FirstTry:
 
     `fraction` is points over max_points, for an exercise of 0 points the share of check weight that passed, and None
     exactly when the status is SKIPPED (handed in unchanged in every attempt so far). INFRA never appears.
-    `evidence` is "verified", or "observed" when no verified check spoke.
+    `evidence` is "verified", or "observed" when no verified check spoke. `grader_build` gave the standing verdict.
     """
 
     pseudonym: str
@@ -208,6 +208,7 @@ class FirstTry:
     tier: str = ""
     evidence: str = "verified"
     attempt: str = ""
+    grader_build: str = ""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ def standing(as_of: int | None, *attempts: ColumnElement[bool], with_texts: bool
     place = func.row_number().over(partition_by=(t.grading.c.attempt, t.verdict.c.exercise), order_by=NEWEST_SCORED_FIRST)
     columns = [t.verdict.c[name] for name in (*_SHORT, *(_LONG if with_texts else ()))]
     ranked = (
-        select(t.grading.c.attempt, t.grading.c.event.label("grading"), t.grading.c.tier, *columns, place.label("place"))
+        select(t.grading.c.attempt, t.grading.c.event.label("grading"), t.grading.c.tier, t.grading.c.grader_build)
+        .add_columns(*columns, place.label("place"))
         .join(t.grading, t.verdict.c.grading == t.grading.c.event)
         .join(t.attempt, t.grading.c.attempt == t.attempt.c.id)
         .where(t.grading.c.event <= bound(as_of), *attempts)
