@@ -51,7 +51,7 @@ test: $(READY) system lint gate-sample ## everything that a change is judged by
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist loadfile
 
 test-all: $(READY) system lint check ## the same, with nothing sampled
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist loadfile
+	@BOOTCAMP_TEST_ALL=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist loadfile
 
 clean: ## remove the environment and the demo's state
 	rm -rf .venv var

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from autograder.course import Course
-from tests import tiny
+from tests import sample, tiny
+
+pytest.register_assert_rewrite("tests.lesson_world", "tests.lesson_output")
+
+
+def pytest_report_header() -> str:
+    """Say which sample this run draws, so that it can be repeated: BOOTCAMP_TEST_SEED=... pytest."""
+    return "samples: everything" if sample.ALL else f"samples: drawn from BOOTCAMP_TEST_SEED={sample.SEED}"
 
 
 @pytest.fixture

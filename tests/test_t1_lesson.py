@@ -1,16 +1,9 @@
-"""The lesson of T1 as its reader meets it: it runs, its checks tell right from wrong, and every exercise is complete."""
+"""T1's visible checks name the slip. What every lesson must fulfil stands in test_lessons_run.py."""
 
 from __future__ import annotations
 
-import ast
-import importlib.util
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,17 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autograder.authoring.build import build
-from autograder.authoring.lesson import LessonCell, read_lesson
-from autograder.course import load as load_course
-from autograder.grading.bundle import load_bundle
 from solutions import t1_attention as reference
+from tests.lesson_world import lesson
 
-ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "assignments" / "t1_attention"
-CELLS = read_lesson(FOLDER / "lesson.py").cells
-TEXTS = [c.source for c in CELLS if c.kind == "text"]
-HINT = r"<details><summary>Hint (\d): [^<]+</summary>\n\n(.+?)\n\n</details>"
+T1 = lesson("t1_attention")
 # Points per exercise as in the curriculum (T1.1 to T1.11), by the main name.
 POINTS = {
     "causal_mask": 6,
@@ -43,82 +29,6 @@ POINTS = {
     "hand_set_previous_token_head": 12,
     "online_softmax_attention": 0,
 }
-CHECK_OF = {"MultiHeadAttention": "multi_head_attention", "RMSNorm": "rms_norm", "MLP": "mlp", "GPT": "gpt"}
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"t1_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-CHECKS = load(FOLDER / "checks.py")
-
-
-def names_of(cell: LessonCell) -> tuple[str, ...]:
-    (imported,) = ast.parse(cell.source).body
-    assert isinstance(imported, ast.ImportFrom)
-    return tuple(a.name for a in imported.names)
-
-
-EXERCISES = {names_of(c)[0]: c for c in CELLS if c.kind == "exercise"}
-
-
-def check(name: str) -> Callable[..., None]:
-    run: Callable[..., None] = getattr(CHECKS, f"check_{CHECK_OF.get(name, name)}")
-    return run
-
-
-def with_wrong(name: str, **wrong: Any) -> list[Any]:
-    """The definitions of one exercise, the given ones in place of the reference's."""
-    assert set(wrong) <= set(names_of(EXERCISES[name]))
-    return [wrong.get(n, getattr(reference, n)) for n in names_of(EXERCISES[name])]
-
-
-def test_the_whole_lesson_runs_within_a_minute_of_processor_time():
-    """An author and a student can run everything, offline, without a screen, on a modest machine."""
-    limit = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_CPU, (60, 60))"
-    program = f"{limit}; runpy.run_path(sys.argv[1], run_name='__main__')"
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program, str(FOLDER / "lesson.py")],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-
-    assert run.returncode == 0, run.stderr[-2000:]
-    assert run.stderr == ""
-    # What the prose says of the experiments is what they show.
-    assert "the output at an earlier position moved by at most 0.0\n" in run.stdout
-    assert "step  0: loss 4.16\n" in run.stdout
-    assert "124,383,744 parameters\n" in run.stdout
-
-
-@pytest.mark.parametrize("name", POINTS)
-def test_the_reference_passes_every_visible_check(name, capsys):
-    """A check takes the imported names in the import's order, and says that all is well in one short line."""
-    check(name)(*with_wrong(name))
-
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("ok  ")
-
-
-@pytest.mark.parametrize("name", POINTS)
-def test_a_stub_fails_every_visible_check(name):
-    """Nobody reads "ok" before writing anything."""
-
-    def stub(*args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError
-
-    with pytest.raises(NotImplementedError):
-        check(name)(*[stub for _ in names_of(EXERCISES[name])])
 
 
 def no_scale_for(d: int) -> Callable[..., Any]:
@@ -351,7 +261,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("GPT", {"GPT": gpt(copied=True)}, "one Parameter"),
     ("GPT", {"GPT": gpt(flat=True)}, "write into the stream"),
     ("GPT", {"GPT": gpt(refuses=IndexError)}, "IndexError was raised. The docstring asks for ValueError"),
-    ("param_count", {"param_count": lambda cfg: COUNT(CHECKS.replace(cfg, tied=False))}, "one matrix"),
+    ("param_count", {"param_count": lambda cfg: COUNT(replace(cfg, tied=False))}, "one matrix"),
     ("param_count", {"param_count": lambda cfg: COUNT(cfg) - cfg.n_layers * (cfg.d_mlp + cfg.d_model)}, "biases"),
     ("param_count", {"flops_per_token": lambda cfg, t: FLOPS(cfg, 0)}, "does not depend on t"),
     ("param_count", {"flops_per_token": lambda cfg, t: FLOPS(cfg, t) - 2 * cfg.n_layers * t * cfg.d_model}, "besides the scores"),
@@ -369,34 +279,12 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 def test_a_plausible_wrong_answer_is_told_its_slip(name, wrong, guess):
     """The visible check fails with a message that guesses what went wrong."""
     with pytest.raises(AssertionError, match=guess):
-        check(name)(*with_wrong(name, **wrong))
+        T1.visible(name, **wrong)
 
 
 def test_every_exercise_has_two_wrong_answers_or_more():
     """No visible check goes untested."""
-    assert {name: sum(n == name for n, _, _ in WRONG) >= 2 for name in EXERCISES} == dict.fromkeys(EXERCISES, True)
-
-
-def test_right_answers_of_another_kind_pass_the_visible_checks(tmp_path):
-    """What the hidden checks accept, the visible ones do not scold: neither may ask for one way of writing it."""
-    for name in ("assignments", "solutions"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    course = load_course(tmp_path)
-    build(course, tmp_path / "release", ["t1_attention"])
-    bundle = load_bundle(course.assignment("t1_attention"), variants=True)
-    scolded = {}
-    for variant in (v for v in bundle.variants if not v.caught_by):
-        names: dict[str, Any] = {}
-        for cell in bundle.program({variant.exercise: bundle.variant_source(variant)}):
-            exec(compile(cell.source, cell.label, "exec"), names)
-        exercise = bundle.manifest.exercise(variant.exercise)
-        try:
-            check(exercise.name)(*[names[n] for n in exercise.names])
-        except Exception as e:
-            scolded[variant.label] = f"{type(e).__name__}: {e}"
-
-    assert scolded == {}
-    assert {v.exercise for v in bundle.variants if not v.caught_by} == {e.id for e in bundle.manifest.exercises}
+    assert {name: sum(n == name for n, _, _ in WRONG) >= 2 for name in T1.exercises} == dict.fromkeys(T1.exercises, True)
 
 
 def test_weights_by_hand_are_checked_on_the_readers_own_gpt():
@@ -405,89 +293,9 @@ def test_weights_by_hand_are_checked_on_the_readers_own_gpt():
     exec("def hand_set_previous_token_head(cfg):\n    return {}", lonely)
 
     with pytest.raises(AssertionError, match="Run the cell that defines GPT"):
-        check("hand_set_previous_token_head")(lonely["hand_set_previous_token_head"])
+        T1.check("hand_set_previous_token_head")(lonely["hand_set_previous_token_head"])
 
 
 def test_points_are_the_curriculums():
     """Eleven exercises, 100 points, the bonus without any."""
-    assert {name: cell.options.points for name, cell in EXERCISES.items() if cell.options} == POINTS
-    assert sum(POINTS.values()) == 100
-
-
-def test_an_exercise_uses_only_what_stands_above_it():
-    """A student who works from top to bottom can run every check: a Block needs the MLP first."""
-    order = [n for cell in EXERCISES.values() for n in names_of(cell)]
-    tree = {
-        d.name: d
-        for d in ast.parse(Path(reference.__file__).read_text("utf-8")).body
-        if isinstance(d, (ast.FunctionDef, ast.ClassDef))
-    }
-    for place, name in enumerate(order):
-        used = {n.id for n in ast.walk(tree[name]) if isinstance(n, ast.Name)} & set(order)
-        assert used <= set(order[: place + 1]), f"{name} uses {used - set(order[: place + 1])}, which comes later"
-
-
-def words(text: str) -> int:
-    """Count words of prose: no code, formula, picture or markup."""
-    for pattern in (r"```.*?```", r"\$\$.*?\$\$", r"\$[^$]*\$", r"!\[[^\]]*\]\([^)]*\)", r"<[^>]+>"):
-        text = re.sub(pattern, " ", text, flags=re.DOTALL)
-    return len(re.findall(r"\w[\w'’.-]*", text))
-
-
-def test_the_prose_can_be_read_in_half_an_hour():
-    """3,000 to 5,000 words, the folded hints apart: they are looked up, not read."""
-    read = re.sub(HINT, "", "\n\n".join(TEXTS), flags=re.DOTALL)
-
-    assert 3000 <= words(read) <= 5000, words(read)
-
-
-@pytest.mark.parametrize("name", POINTS)
-def test_every_exercise_has_its_card_and_three_hints(name):
-    """Difficulty, importance, minutes, objective, source with a year, a question for pairs; the last hint is pseudo-code."""
-    cell = EXERCISES[name]
-    before = CELLS[CELLS.index(cell) - 1]
-    assert before.kind == "text"
-    assert cell.options is not None
-    card = before.source
-    for n in names_of(cell):
-        assert re.search(rf"### Exercise \d+: .*`{n}`", card)
-    dots = "●" * cell.options.difficulty + "○" * (5 - cell.options.difficulty)
-    weight = "●" * cell.options.importance + "○" * (5 - cell.options.importance)
-    assert f"- Difficulty {dots} · importance {weight} · about {cell.options.minutes} minutes" in card
-    assert re.search(r"- \*\*Objective:\*\* \w", card)
-    assert re.search(r"- \*\*Source:\*\* .*\b(19|20)\d\d\b", card)
-    assert re.search(r"- \*\*Navigator asks:\*\* \w", card)
-    hints = re.findall(HINT, card, flags=re.DOTALL)
-    assert [number for number, _ in hints] == ["1", "2", "3"]
-    assert ["```" in text for _, text in hints] == [False, False, True]
-
-
-def test_every_experiment_asks_for_a_prediction_first():
-    """Text with the question, a cell for the guess, then the experiment."""
-    asked = [i for i, c in enumerate(CELLS) if c.kind == "text" and "### Experiment" in c.source]
-    assert len(asked) == len(EXERCISES)
-    for i in asked:
-        assert re.search(r"\*\*Predict\s+first:\*\*", CELLS[i].source)
-        assert CELLS[i + 1].source.startswith("prediction = ")
-        assert (CELLS[i + 1].kind, CELLS[i + 2].kind) == ("demo", "demo")
-
-
-def test_no_answer_stands_in_what_students_get():
-    """Hints and checks may describe a line of the reference, never contain it."""
-    shipped = "\n".join(TEXTS) + (FOLDER / "checks.py").read_text("utf-8")
-    bodies = [
-        d for d in ast.parse(Path(reference.__file__).read_text("utf-8")).body if isinstance(d, (ast.FunctionDef, ast.ClassDef))
-    ]
-    lines = {ast.unparse(n) for d in bodies for n in ast.walk(d) if isinstance(n, (ast.Assign, ast.AugAssign, ast.Return))}
-
-    assert [line for line in lines if len(line) >= 24 and line in shipped] == []
-
-
-def test_pictures_are_fresh_described_and_all_used():
-    """data/pictures.py makes every picture byte for byte; every one is shown with a text in its place for who cannot see it."""
-    drawn = {f"{name}.svg": draw().svg() for name, draw in load(FOLDER / "data" / "pictures.py").PICTURES.items()}
-    shown = re.findall(r"!\[([^\]]*)\]\(data/([^)]+)\)", "\n".join(TEXTS))
-
-    assert {p.name: p.read_text("utf-8") for p in (FOLDER / "data").glob("*.svg")} == drawn
-    assert {file for _, file in shown} == set(drawn)
-    assert all(len(text) > 30 for text, _ in shown)
+    assert T1.points == POINTS
