@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from autograder.grading.verdict import Graded, Status, Verdict
 from autograder.records import Attempt, Ledger
+from tests.postgres_server import server
 
 START = datetime(2026, 9, 1, 12, tzinfo=UTC)
-POSTGRES = os.environ.get("BOOTCAMP_TEST_POSTGRES", "")
 
 
 def minute(n: float) -> datetime:
@@ -51,11 +48,6 @@ def sqlite_ledger(folder: Path) -> Iterator[Ledger]:
 
 @contextmanager
 def postgres_ledger() -> Iterator[Ledger]:
-    """A ledger in an empty schema of the PostgreSQL server that BOOTCAMP_TEST_POSTGRES names."""
-    engine = sa.create_engine(POSTGRES)
-    with engine.begin() as db:
-        db.execute(sa.text("DROP SCHEMA public CASCADE"))
-        db.execute(sa.text("CREATE SCHEMA public"))
-    engine.dispose()
-    with Ledger.open(POSTGRES) as ledger:
+    """A ledger in a database of its own on this test process's PostgreSQL server."""
+    with Ledger.open(server().fresh()) as ledger:
         yield ledger

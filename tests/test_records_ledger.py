@@ -14,11 +14,10 @@ import sqlalchemy as sa
 
 from autograder.grading.verdict import CheckResult, Graded, Status, Verdict
 from autograder.records import Attempt, Ledger, LedgerError, Outcome
-from tests.ledger_world import POSTGRES, START, graded, handed_in, minute, postgres_ledger, sqlite_ledger, verdict
+from tests.ledger_world import START, graded, handed_in, minute, postgres_ledger, sqlite_ledger, verdict
 
 
-# With BOOTCAMP_TEST_POSTGRES=postgresql+psycopg://... (an empty database of its own) everything runs there as well.
-@pytest.fixture(params=["sqlite", *(["postgresql"] if POSTGRES else [])])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     with postgres_ledger() if request.param == "postgresql" else sqlite_ledger(tmp_path) as opened:
         yield opened

@@ -36,6 +36,8 @@ What it does not do yet: hash chain, export and erasure of a subject, the grade 
 
 from __future__ import annotations
 
+from autograder.records.blobs import Blobs
+from autograder.records.handing_in import HandedIn
 from autograder.records.ledger import Ledger
 from autograder.records.model import (
     Appended,
@@ -51,19 +53,30 @@ from autograder.records.model import (
     Student,
     Tries,
 )
+from autograder.records.queue import INTERACTIVE, REGRADE, JobStatus, Lease, QueueStats, StaleLeaseError
+from autograder.records.settling import Settled
 
 __all__ = [
+    "INTERACTIVE",
+    "REGRADE",
     "Appended",
     "AssignmentResult",
     "Attempt",
     "AttemptResult",
+    "Blobs",
     "CohortRow",
     "Event",
     "FirstTry",
     "Grading",
+    "HandedIn",
+    "JobStatus",
+    "Lease",
     "Ledger",
     "LedgerError",
     "Outcome",
+    "QueueStats",
+    "Settled",
+    "StaleLeaseError",
     "Student",
     "Tries",
 ]

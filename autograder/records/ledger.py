@@ -7,18 +7,20 @@ Times and ids come from the caller; only pseudonyms are drawn here, from `draw`.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
 from autograder.grading.verdict import Graded
-from autograder.records import append, database, migrate, people, results, tables
+from autograder.records import append, chain, database, handing_in, migrate, people, results, settling, tables
 from autograder.records import schema as t
 from autograder.records.first_tries import first_tries
+from autograder.records.handing_in import HandedIn
 from autograder.records.model import (
     Appended,
     AssignmentResult,
@@ -30,6 +32,8 @@ from autograder.records.model import (
     LedgerError,
     Student,
 )
+from autograder.records.queue import INTERACTIVE, Clocks, Lease, Policy, Queue, queue_for
+from autograder.records.settling import Settled
 
 
 def random_pseudonym() -> str:
@@ -40,11 +44,24 @@ def random_pseudonym() -> str:
 class Ledger:
     """An open ledger. Use as a context manager, or call `close`."""
 
-    def __init__(self, engine: Engine, draw: Callable[[], str] = random_pseudonym) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        draw: Callable[[], str] = random_pseudonym,
+        policy: Policy | None = None,
+        clocks: Clocks | None = None,
+    ) -> None:
         self._engine, self._draw = engine, draw
+        self.queue: Queue = queue_for(engine, policy, clocks)
 
     @classmethod
-    def open(cls, url: str, draw: Callable[[], str] = random_pseudonym) -> Self:
+    def open(
+        cls,
+        url: str,
+        draw: Callable[[], str] = random_pseudonym,
+        policy: Policy | None = None,
+        clocks: Clocks | None = None,
+    ) -> Self:
         """Open the ledger at a sqlite: or postgresql: URL, create it or bring it to the newest revision.
 
         Raises: LedgerError when the database cannot be reached, is none, or is newer than this program.
@@ -63,7 +80,7 @@ class Ledger:
         except LedgerError:
             engine.dispose()
             raise
-        return cls(engine, draw)
+        return cls(engine, draw, policy, clocks)
 
     def close(self) -> None:
         """Give the database connections back."""
@@ -80,12 +97,12 @@ class Ledger:
 
         Raises: LedgerError when the name is enrolled in another cohort.
         """
-        with database.writing(self._engine) as db:
+        with self._writing() as db:
             return people.enrol(db, name, cohort, at, self._draw(), actor)
 
     def leave(self, pseudonym: str, at: datetime, actor: str = "system") -> int:
         """Record that the student left; return the event. Raises: LedgerError when there is no such student."""
-        with database.writing(self._engine) as db:
+        with self._writing() as db:
             return people.leave(db, pseudonym, at, actor)
 
     def student(self, name: str) -> Student | None:
@@ -108,15 +125,65 @@ class Ledger:
 
         Raises: LedgerError when the id is taken by another hand-in or the student is not enrolled.
         """
-        with database.writing(self._engine) as db:
+        with self._writing() as db:
             return append.add_attempt(db, attempt, actor)
+
+    def hand_in(
+        self,
+        pseudonym: str,
+        assignment: str,
+        sha256: str,
+        received_at: datetime,
+        *,
+        files: Mapping[str, str] | None = None,
+        priority: int = INTERACTIVE,
+        actor: str = "system",
+    ) -> HandedIn:
+        """Record a hand-in and queue it, in one transaction: attempt, event and job, or nothing.
+
+        `sha256` is of the notebook; `files` maps the names of what came with it to their hashes. Put the bytes into
+        `Blobs` first. The same bytes as the student's latest attempt are recognised (and queued again where that attempt
+        was never fully graded, by our fault); bytes equal to an older attempt are a new one.
+        Raises: LedgerError when the student is not enrolled.
+        """
+        with self._writing() as db:
+            return handing_in.hand_in(db, self.queue, pseudonym, assignment, sha256, received_at, files or {}, priority, actor)
+
+    def files(self, attempt_id: str) -> dict[str, str]:
+        """Return what was handed in beside the notebook: name -> sha256."""
+        with self._engine.connect() as db:
+            return handing_in.files_of(db, attempt_id)
+
+    def enqueue(self, attempts: Sequence[str], priority: int, at: datetime) -> int:
+        """Queue recorded attempts that have no live job, in one transaction; return how many."""
+        with self._writing() as db:
+            return self.queue.enqueue(db, attempts, priority, at)
+
+    def settle(self, lease: Lease, graded: Graded, graded_at: datetime, actor: str = "grader") -> Settled:
+        """Record what a worker's job found and take the job off the queue, in one transaction.
+
+        What is unscored by our fault is recorded, and the job waits for another try.
+        Raises: StaleLeaseError when the lease is lost: then nothing is recorded.
+        """
+        with self._writing() as db:
+            return settling.settle(db, self.queue, lease, graded, graded_at, actor)
+
+    def fail(self, lease: Lease, reason: str) -> str:
+        """Count a try that failed by our fault, without a word on the attempt; return "queued" or "dead"."""
+        with self._writing() as db:
+            return self.queue.fail(db, lease, reason)
+
+    def give_back(self, lease: Lease) -> None:
+        """Put a claimed job back untried. Raises: StaleLeaseError."""
+        with self._writing() as db:
+            self.queue.give_back(db, lease)
 
     def append(self, attempt: Attempt, graded: Graded, graded_at: datetime, actor: str = "grader") -> Appended:
         """Record one grading, and the attempt if it is new, in one transaction; a duplicate changes nothing and says so.
 
         Raises: LedgerError when grading and attempt contradict each other, see `append.add_grading`.
         """
-        with database.writing(self._engine) as db:
+        with self._writing() as db:
             append.add_attempt(db, attempt, actor)
             return append.add_grading(db, attempt, graded, graded_at, actor)
 
@@ -128,12 +195,12 @@ class Ledger:
         attempt = self.attempt(attempt_id)
         if attempt is None:
             raise LedgerError(f'no attempt "{attempt_id}" is recorded.')
-        with database.writing(self._engine) as db:
+        with self._writing() as db:
             return append.add_restoration(db, attempt, grader_build, at, actor, reason)
 
     def record(self, kind: str, at: datetime, actor: str, subject: str | None, payload: Mapping[str, Any]) -> int:
         """Append an event that is neither attempt nor grading (an evaluation, a human's decision); return its number."""
-        with database.writing(self._engine) as db:
+        with self._writing() as db:
             return append.add_event(db, kind, at, actor, subject, payload)
 
     def record_all(self, events: Iterable[tuple[str, str | None, Mapping[str, Any]]], at: datetime, actor: str) -> list[int]:
@@ -192,6 +259,12 @@ class Ledger:
         """Return the number of the newest event, 0 for an empty log."""
         with self._engine.connect() as db:
             return db.execute(select(func.max(t.event.c.id))).scalar() or 0
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with database.writing(self._engine) as db:
+            yield db
+            chain.seal(db)
 
     def _attempts(self, *conditions: Any) -> list[Attempt]:
         with self._engine.connect() as db:

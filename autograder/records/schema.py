@@ -30,8 +30,8 @@ from sqlalchemy.exc import DontWrapMixin
 
 from autograder.records.model import LedgerError
 
-HEAD = "0001"
-APPEND_ONLY = ("event", "attempt", "grading", "verdict")
+HEAD = "0002"
+APPEND_ONLY = ("event", "attempt", "grading", "verdict", "link")
 
 
 class NaiveTimeError(LedgerError, DontWrapMixin):
@@ -59,6 +59,8 @@ class Utc(TypeDecorator[datetime]):
 
 
 metadata = MetaData()
+# Tables of the SQLite engine of the queue only.
+queue_metadata = MetaData()
 
 event = Table(
     "event",
@@ -91,6 +93,18 @@ identity = Table(
     Column("pseudonym", ForeignKey("student.pseudonym"), nullable=False, unique=True),
 )
 
+# The hash chain: one link per event, each cohort a chain of its own ("" for events of no student). `facts` hashes the
+# rows that the event explains, `hash` the event, its facts and the link before.
+link = Table(
+    "link",
+    metadata,
+    Column("event", ForeignKey("event.id"), primary_key=True, autoincrement=False),
+    Column("cohort", String(64), nullable=False),
+    Column("facts", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("ix_link_cohort", "cohort", "event"),
+)
+
 attempt = Table(
     "attempt",
     metadata,
@@ -102,6 +116,15 @@ attempt = Table(
     Column("received_at", Utc, nullable=False),
     Index("ix_attempt_student", "pseudonym", "assignment", "received_at", "event"),
     Index("ix_attempt_assignment", "assignment"),
+)
+
+# What was handed in beside the notebook. Names of files may name people, so an erasure removes these rows.
+attempt_file = Table(
+    "attempt_file",
+    metadata,
+    Column("attempt", ForeignKey("attempt.id"), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("sha256", String(64), nullable=False, index=True),
 )
 
 grading = Table(
@@ -147,4 +170,29 @@ verdict = Table(
     Column("hint", Text, nullable=False),
     Column("notes", JSON, nullable=False),
     Column("checks", JSON, nullable=False),
+    # What the verdict follows from, hashed (grading/known.py); absent where it must not be used again.
+    Column("key", String(255)),
+)
+
+# The grade queue on SQLite (on PostgreSQL Procrastinate's tables take its place). Rows change: it is no part of the log.
+job = Table(
+    "job",
+    queue_metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("attempt", ForeignKey(attempt.c.id), nullable=False),
+    # The priority with its sign turned: lower goes first, as an index runs.
+    Column("rank", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("n_tries", Integer, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("worker", String(128), nullable=False),
+    Column("boot", String(64), nullable=False),
+    Column("not_before_s", Float, nullable=False),
+    Column("lease_until_s", Float, nullable=False),
+    Column("enqueued_at", Utc, nullable=False),
+    Column("changed_at", Utc, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("ix_job_attempt", "attempt", "id"),
+    Index("ix_job_next", "state", "rank", "id"),
+    sqlite_autoincrement=True,
 )
