@@ -21,7 +21,6 @@ from autograder.sandbox.protocol import (
     Message,
     Unsendable,
     WireError,
-    compile_cell,
     decode,
     encode,
     read_frame,
@@ -376,41 +375,6 @@ def test_caps_can_be_changed_for_a_box():
     assert decode(frame, caps=FROM_PLAYER)
     with pytest.raises(WireError):
         read_frame(lambda n: bytearray(frame.pack()[:n]), FROM_PLAYER.with_body(100))
-
-
-# -- cells -------------------------------------------------------------------------------------------------------------
-
-
-def run(source):
-    names = {}
-    exec(compile_cell(source, "<cell>"), names)
-    return {k: v for k, v in names.items() if k != "__builtins__"}
-
-
-def test_what_ipython_adds_to_a_cell_does_nothing():
-    """Magics, shell lines and help requests are dropped; the Python around them runs."""
-    assert run("%matplotlib inline\nx = 1\n!rm -rf /\nx?\n?x\nfiles = !ls\nt = %time 1\ny = x + 1") == {
-        "x": 1,
-        "files": [],
-        "t": None,
-        "y": 2,
-    }
-    assert run("if True:\n    !ls \\\n      -l\n    z = 3") == {"z": 3}
-    assert run("%time x = 5") == {"x": 5}
-    assert run("%%time\nx = 5") == {"x": 5}
-    assert run("%%bash\nx = 5") == {}
-
-
-def test_percent_and_question_marks_inside_python_are_pythons():
-    """Only a line that Python rejects is read as IPython's."""
-    assert run('s = """\n%time\n!ls\nwhy?\n"""\nx = (7\n % 4)') == {"s": "\n%time\n!ls\nwhy?\n", "x": 3}
-
-
-def test_a_syntax_error_keeps_its_line():
-    """The line in the error is the line in the cell."""
-    with pytest.raises(SyntaxError) as e:
-        compile_cell("%matplotlib inline\nx = 1\ny = = 2", "<cell>")
-    assert e.value.lineno == 3
 
 
 @pytest.mark.parametrize(("left", "following"), [(0, 0), (625, 0), (624, 624), (1, 2**40), (-5, 630)])

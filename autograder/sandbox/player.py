@@ -27,7 +27,17 @@ from torch import Tensor
 
 from autograder.sandbox.player_granted import Granted, GrantedModule
 from autograder.sandbox.player_views import Recorder, as_is, describe, flush, kind_of, snapshot
-from autograder.sandbox.protocol import FROM_PLAYER, TO_PLAYER, Caps, Frame, Peer, WireError, compile_cell, read_frame
+from autograder.sandbox.protocol import (
+    FROM_PLAYER,
+    TO_PLAYER,
+    Caps,
+    Frame,
+    Peer,
+    WireError,
+    compile_cell,
+    notebook_names,
+    read_frame,
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,7 @@ class Player(Peer):
         self._module = types.ModuleType(module)
         sys.modules[module] = self._module
         self.namespace = self._module.__dict__
+        self.namespace.update(notebook_names())
         self._folder = folder
         self._objects: dict[int, Any] = {}
         self._ids: dict[int, int] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +10,8 @@ from autograder.errors import SubmissionError
 
 MAX_BYTES = 32 << 20
 _MAX_CELLS = 5_000
-_MAX_SOURCE_CHARS = 1 << 20
-_PYTHON_CELL_MAGICS = {"time", "timeit", "capture", "prun", "python", "python3"}
+_MAX_SOURCE_CHARS = 1 << 19  # of one cell
+_MAX_CODE_CHARS = 1 << 20  # of all code cells together: each is parsed, outside of the box
 
 
 @dataclass(frozen=True)
@@ -48,25 +47,13 @@ def parse(raw: bytes) -> RawNotebook:
     cells = _cells_of(data)
     if len(cells) > _MAX_CELLS:
         raise SubmissionError(f"the notebook has {len(cells)} cells; at most {_MAX_CELLS} are read.")
-    return RawNotebook(tuple(c for n, cell in enumerate(cells, 1) if (c := _raw_cell(n, cell))), _assignment_of(data))
-
-
-def plain_python(source: str) -> str:
-    """Return the source with IPython's own syntax made harmless, line numbers kept: magics and shell do nothing."""
-    first = source.lstrip().split("\n", 1)[0]
-    if first.startswith("%%") and first[2:].split(" ", 1)[0].strip() not in _PYTHON_CELL_MAGICS:
-        return ""
-    return "\n".join(_plain_line(line) for line in source.split("\n"))
-
-
-def _plain_line(line: str) -> str:
-    body = line.lstrip()
-    indent = line[: len(line) - len(body)]
-    if body.startswith("%%"):
-        return ""
-    if body.startswith(("%", "!", "?")) or re.search(r"[\w\])]\?{1,2}\s*$", body):
-        return indent + "pass"
-    return re.sub(r"^(\s*[\w.,\s]+=\s*)[!%].*$", r"\1None", line)
+    read = tuple(c for n, cell in enumerate(cells, 1) if (c := _raw_cell(n, cell)))
+    n_chars = sum(len(c.source) for c in read if c.kind != "markdown")
+    if n_chars > _MAX_CODE_CHARS:
+        raise SubmissionError(
+            f"the notebook's code has {n_chars} characters; at most {_MAX_CODE_CHARS} are read. Are there data pasted into a cell?"
+        )
+    return RawNotebook(read, _assignment_of(data))
 
 
 def _load(raw: bytes) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from autograder.course import Exercise, Manifest
 from autograder.submission.model import Answer, Cell, Submission
-from autograder.submission.names import read_code
+from autograder.submission.names import Statement, read_code
 from autograder.submission.notebook import RawCell, parse
 
 _BUILTINS = frozenset(dir(builtins))
@@ -69,7 +69,7 @@ class _Reader:
     def __init__(self, manifest: Manifest, raw: list[RawCell], lent: Mapping[str, str]) -> None:
         self.manifest, self.raw, self.lent = manifest, raw, lent
         self.code = [read_code(c.source) for c in raw]
-        self.setup = [Cell(c.id, c.source) for c in manifest.cells if c.kind == "setup"]
+        self.setup = [Cell(c.id, read_code(c.source).source) for c in manifest.cells if c.kind == "setup"]
         self.setup += [Cell(f"the course's {id}", source) for id, source in lent.items()]
         self.given = frozenset().union(*(read_code(c.source).binds for c in self.setup))
         self.stubs = {e.id: read_code(e.stub) for e in manifest.exercises}
@@ -79,6 +79,7 @@ class _Reader:
         for e in manifest.exercises:
             for position in self.chosen[e.id].positions:
                 self.answers_in.setdefault(position, []).append(e)
+        self.bound_by = self._index()
 
     def answer(self, exercise: Exercise) -> Answer:
         choice = self.chosen[exercise.id]
@@ -131,14 +132,19 @@ class _Reader:
         if in_answers:
             return [n for p in in_answers for n in self._take_cell(part, p)]
         opened: list[str] = []
-        for position, code in enumerate(self.code):
-            if self.raw[position].kind == "markdown":
-                continue
-            for s in code.statements:
-                if name in s.binds or (s.star and name not in _BUILTINS):
-                    part.lines.setdefault(position, set()).add((s.first_line, s.last_line))
-                    opened += [n for n in s.loads | s.binds if n != name]
+        for position, s in (*self.bound_by.get(name, ()), *(() if name in _BUILTINS else self.bound_by.get("*", ()))):
+            part.lines.setdefault(position, set()).add((s.first_line, s.last_line))
+            opened += [n for n in s.loads | s.binds if n != name]
         return opened
+
+    def _index(self) -> dict[str, list[tuple[int, Statement]]]:
+        """Return name -> the statements that bind it, with their cells; those of a star import under "*"."""
+        found: dict[str, list[tuple[int, Statement]]] = {}
+        for position, code in enumerate(self.code):
+            for s in code.statements if self.raw[position].kind != "markdown" else ():
+                for name in ("*",) if s.star else s.binds:
+                    found.setdefault(name, []).append((position, s))
+        return found
 
     def _choose(self, exercise: Exercise) -> _Choice:
         """Decide which cells answer the exercise, one decision for each name that it asks for."""

@@ -6,7 +6,7 @@ else of ours, so it needs torch, numpy and the standard library only.
 """
 
 from autograder.sandbox.protocol.bridge import Graphs, weave
-from autograder.sandbox.protocol.cell import compile_cell
+from autograder.sandbox.protocol.cell import compile_cell, notebook_names
 from autograder.sandbox.protocol.decode import Decoded, decode
 from autograder.sandbox.protocol.encode import Encoded, encode
 from autograder.sandbox.protocol.frames import FROM_PLAYER, TO_PLAYER, Caps, Frame, Message, Unsendable, WireError, read_frame
@@ -28,6 +28,7 @@ __all__ = [
     "compile_cell",
     "decode",
     "encode",
+    "notebook_names",
     "read_frame",
     "weave",
 ]
