@@ -13,6 +13,7 @@ import numpy as np
 from autograder.errors import InfraError
 from autograder.grading.checks import Check
 from autograder.grading.verdict import CheckResult, Status
+from autograder.sandbox.clean import clean
 from autograder.sandbox.student import Student, StudentCrashed, StudentError, StudentTimeout, Tampered
 
 Draw = Callable[[Check], np.random.Generator]
@@ -48,7 +49,9 @@ def run_checks(student: Student, checks: Sequence[Check], draw: Draw, reference:
         dead = outcome if outcome.death else dead
         cpu_s = time.process_time() - started
         results.append(
-            CheckResult(check.name, outcome.status, check.weight, check.core, check.evidence, outcome.hint[:_HINT_CHARS], cpu_s)
+            CheckResult(
+                check.name, outcome.status, check.weight, check.core, check.evidence, clean(outcome.hint, _HINT_CHARS), cpu_s
+            )
         )
     return results
 

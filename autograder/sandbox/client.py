@@ -8,10 +8,12 @@ from typing import Any
 
 from autograder.sandbox.link import Link
 from autograder.sandbox.objects import RemoteModule, RemoteObject, invoke, target
+from autograder.sandbox.protocol import WireError
 from autograder.sandbox.student import BoxLost, Observation, StudentError
 from autograder.submission.model import Cell
 
 _DROP_AT = 32  # handles let go of before the player hears of it
+MAX_OBJECTS = 10_000  # proxies alive at once: each costs this side memory, and the player nothing
 FILE_NAME_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
@@ -22,7 +24,7 @@ class RemoteStudent:
         self._link = link
         link.made, link.before = self._made, self._before
         self._objects: weakref.WeakValueDictionary[int, RemoteObject] = weakref.WeakValueDictionary()
-        self._dropped: list[int] = []
+        self._dropped: set[int] = set()
 
     def fn(self, name: str, *, return_args: bool = False) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -93,8 +95,9 @@ class RemoteStudent:
     def _made(self, handle: int, kind: str, type_name: str) -> RemoteObject:
         known = self._objects.get(handle)
         if known is None:
-            if handle in self._dropped:
-                self._dropped.remove(handle)
+            if len(self._objects) >= MAX_OBJECTS:
+                raise WireError("too many objects")
+            self._dropped.discard(handle)
             known = (RemoteModule if kind == "module" else RemoteObject)(self._link, handle, kind, type_name, self._dropped)
             self._objects[handle] = known
         return known
@@ -104,5 +107,6 @@ class RemoteStudent:
             if isinstance(proxy, RemoteModule):
                 proxy.write_back()
         if len(self._dropped) >= _DROP_AT:
-            handles, self._dropped[:] = list(self._dropped), []
+            handles = list(self._dropped)
+            self._dropped.difference_update(handles)
             self._link.guarded(lambda: self._link.ask("drop", {"handles": handles}))

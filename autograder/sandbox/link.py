@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from autograder.errors import InfraError
 from autograder.sandbox.clean import clean
-from autograder.sandbox.protocol import TO_PLAYER, Caps, Line, Peer, WireError
+from autograder.sandbox.protocol import TO_PLAYER, Caps, Frame, Line, Peer, WireError
 from autograder.sandbox.protocol.bridge import Like
-from autograder.sandbox.student import BoxLost, StudentError, Tampered
+from autograder.sandbox.student import BoxLost, StudentCrashed, StudentError, Tampered
 
 if TYPE_CHECKING:
     from autograder.sandbox.objects import RemoteObject
@@ -27,6 +27,10 @@ KIND_CHARS, MESSAGE_CHARS, TRACE_CHARS = 80, 500, 4000
 # After these the functions that were granted for the call are no longer served, unless an object may hold them.
 _SHORT = ("call", "capture", "observe")
 MAX_GRAPH_BYTES = 256 << 20  # inputs and outputs of granted functions that the student's code may still differentiate
+# What one exercise may send us in all. Each frame is small, but a check may keep what every one of them brought: a
+# generator's values, the queries of an attack. Plain data weigh more here than their JSON.
+MAX_RECEIVED_BYTES = 512 << 20
+_JSON_WEIGHT = 16
 LIBRARIES = ("torch", "numpy", "math", "operator", "builtins")
 
 
@@ -48,6 +52,7 @@ class Link(Peer):
         self._open: set[int] = set()  # grants that may be called now
         self._n_objects = 0
         self._depth = 0
+        self._n_received = 0
         self._verdict: AssertionError | None = None  # of a check's function, while the student's code unwinds
 
     def request(self, op: str, *, weave_by: Sequence[Tensor] | None = None, **value: Any) -> Any:
@@ -65,6 +70,15 @@ class Link(Peer):
                 if self._depth == 0:
                     self.graphs.free(list(self.graphs.kept))
             self._raise_verdict()
+
+    def allow(self) -> None:
+        """Let what follows receive its own share."""
+        self._n_received = 0
+
+    def received(self, frame: Frame) -> None:
+        self._n_received += _JSON_WEIGHT * len(frame.json) + len(frame.body)
+        if self._n_received > MAX_RECEIVED_BYTES:
+            raise StudentCrashed("MemoryError", f"more than {MAX_RECEIVED_BYTES >> 20} MiB of results in one exercise")
 
     def guarded(self, act: Callable[[], Any]) -> Any:
         """Return act(). What it raises that ends the box, ends the box."""

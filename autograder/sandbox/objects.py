@@ -25,10 +25,10 @@ def target(handle: int | None, path: str) -> dict[str, Any]:
 class RemoteObject:
     """An object that lives in the player: call it, call its methods, read and set its attributes, pass it on."""
 
-    def __init__(self, link: Link, handle: int, kind: str, type_name: str, dropped: list[int]) -> None:
+    def __init__(self, link: Link, handle: int, kind: str, type_name: str, dropped: set[int]) -> None:
         self._link, self._handle = link, handle
         self.kind, self.type_name = kind, type_name
-        weakref.finalize(self, dropped.append, handle).atexit = False
+        weakref.finalize(self, dropped.add, handle).atexit = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._invoke("", args, kwargs)

@@ -118,6 +118,7 @@ class Box:
     def allow(self, cpu_s: float, wall_s: float) -> None:
         """Give what follows its own budget. A call that overruns it raises StudentTimeout, and the box is dead."""
         self._engine.allow(cpu_s, wall_s)
+        self._link.allow()
 
     def close(self) -> Usage:
         """End the player and return what it used."""

@@ -114,6 +114,8 @@ class _Writer:
         if isinstance(v, (set, frozenset)):
             return {"$": "s" if isinstance(v, set) else "fs", "v": [self.node(x, depth + 1) for x in v]}
         if isinstance(v, (slice, range)):
+            if isinstance(v, range) and v[: self.caps.nodes] != v:
+                raise Unsendable(f"a range of more than {self.caps.nodes} numbers cannot be sent")
             kind = "slice" if isinstance(v, slice) else "range"
             return {"$": kind, "v": [self.node(x, depth + 1) for x in (v.start, v.stop, v.step)]}
         if v is Ellipsis:

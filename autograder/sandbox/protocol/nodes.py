@@ -99,7 +99,12 @@ def _range(r: Reader, v: dict[str, Any], depth: int) -> Any:
         return slice(*parts)
     if None in parts or parts[2] == 0:
         raise WireError("a range")
-    return range(*parts)
+    found = range(*parts)
+    # Somebody will make a list of it.
+    if found and abs(found[-1] - found[0]) // abs(parts[2]) >= r.caps.nodes:
+        raise WireError("a range above its cap")
+    r.n_nodes += len(found)
+    return found
 
 
 def _dtype(r: Reader, v: dict[str, Any], depth: int) -> torch.dtype:

@@ -70,6 +70,7 @@ class Peer(ABC):
         request = Message(call, op, {**value, "free": freed})
         sent = encode(request, is_call=True, caps=self._outgoing, reference=self.reference)
         frame = self.line.call(sent.frame)
+        self.received(frame)
 
         def tie(tensors: list[Tensor], marked: list[Tensor]) -> Sequence[Tensor]:
             roots = [*sent.differentiable, *(weave_by or ())]
@@ -84,6 +85,7 @@ class Peer(ABC):
 
     def serve(self, frame: Frame) -> Frame:
         """Answer one call of the other end. Raises: WireError on a malformed one."""
+        self.received(frame)
         got = decode(frame, caps=self._incoming, resolve=self.resolve)
         call, op, value = got.message.id, got.message.op, got.message.value
         if type(value) is not dict or not _is_ids(value.get("free")):
@@ -98,6 +100,10 @@ class Peer(ABC):
         except BaseException as e:
             return self._answer(call, "raised", self.answer_error(e)).frame
         return answered.frame
+
+    def received(self, frame: Frame) -> None:
+        """Hear of each frame before it is read."""
+        return
 
     def extra_roots(self, value: dict[str, Any]) -> Iterable[Tensor]:
         """Return what else, beside the tensors of the call, the other end differentiates by."""
