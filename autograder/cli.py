@@ -17,6 +17,7 @@ _COMMANDS = {
     "build": "Build release/ from lessons and solutions.",
     "check": "Put hidden checks through the gate: reference, mutants, alternatives.",
     "grade": "Grade notebooks in the box, record and publish the results.",
+    "work": "Grade what is handed in, as it comes.",
     "progress": "Evaluate the tracker: who is ready for more, and how sure that is.",
     "doctor": "Show what box this machine can offer, and what to change.",
     "serve": "Start JupyterHub with the pages on 127.0.0.1.",

@@ -39,6 +39,11 @@ class Home:
         return self.path / "course"
 
     @property
+    def blobs(self) -> Path:
+        """Every notebook that was ever handed in, by its hash."""
+        return self.path / "blobs"
+
+    @property
     def seed_file(self) -> Path:
         return self.path / "course_seed"
 

@@ -14,7 +14,7 @@ from autograder.grading.pool import Finished, Job, grade_all
 from autograder.grading.verdict import Graded
 from autograder.home import Home
 from autograder.nbgrader_bridge.folders import refuse_bad_name
-from autograder.records import Ledger
+from autograder.records import Blobs, Ledger
 from autograder.records.recording import pseudonym_of, record
 from autograder.submission.notebook import MAX_BYTES
 from autograder.submission.read import assignment_named_in
@@ -112,13 +112,15 @@ def _grade(
     if jobs:
         for end in grade_all(jobs, home.course_root, home.seed(), home.path / "admitted", n_workers):
             entry = entries[end.key]
-            yield Result(entry, end.graded, end.fault, _record(ledger, pseudonyms[entry.student], entry, end, now), end.wall_s)
+            recorded = _record(home, ledger, pseudonyms[entry.student], entry, end, now)
+            yield Result(entry, end.graded, end.fault, recorded, end.wall_s)
 
 
-def _record(ledger: Ledger | None, pseudonym: str, entry: Entry, end: Finished, now: Callable[[], datetime]) -> str:
+def _record(home: Home, ledger: Ledger | None, pseudonym: str, entry: Entry, end: Finished, now: Callable[[], datetime]) -> str:
     # Without a build nothing was graded (the assignment was not admitted): there is nothing to record.
     if ledger is None or end.graded is None or not end.graded.grader_build:
         return ""
+    Blobs(home.blobs).put(entry.raw)  # a regrade needs the bytes again
     return str(record(ledger, pseudonym, end.graded, entry.received_at, now()).outcome)
 
 

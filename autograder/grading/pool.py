@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from autograder.course import load
 from autograder.errors import BootcampError, InfraError
 from autograder.grading.verdict import Graded
+from autograder.sandbox.jail import kernel
 from autograder.submission.notebook import MAX_BYTES
 
 _TRIES = 2
@@ -53,7 +56,7 @@ class _Worker:
     def __init__(self, course_root: Path, seed: bytes, admitted_dir: Path) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        args = (theirs, str(course_root), str(admitted_dir))
+        args = (theirs, os.getpid(), str(course_root), str(admitted_dir))
         self.process = context.Process(target=_serve, args=args, daemon=False, name="bootcamp-grader")
         self.process.start()
         theirs.close()
@@ -75,42 +78,81 @@ class _Worker:
             self.process.join()
 
 
-def grade_all(jobs: Sequence[Job], course_root: Path, seed: bytes, admitted_dir: Path, n_workers: int) -> Iterator[Finished]:
-    """Yield each job's end as it comes, in no order. Raises: InfraError when no box can start at all."""
-    todo = deque(jobs)
-    tries: Counter[int] = Counter()
-    workers = [_Worker(course_root, seed, admitted_dir) for _ in range(min(n_workers, len(jobs)))]
-    try:
-        for worker in workers:
-            _feed(worker, todo, tries)
-        while any(w.job for w in workers):
-            for i, worker in enumerate(workers):
-                end = _end_of(worker)
-                if end is None or worker.job is None:
-                    continue
-                job, worker.job = worker.job, None
-                if end.lost and tries[job.key] < _TRIES:
-                    todo.appendleft(job)
-                else:
-                    yield end
-                if end.lost:
-                    worker.process.kill()
-                    worker.stop()
-                    workers[i] = _Worker(course_root, seed, admitted_dir)
-                _feed(workers[i], todo, tries)
-            wait([w.pipe for w in workers if w.job], timeout=1.0)
-    finally:
-        for worker in workers:
+class Pool:
+    """Grading processes, one session each. Use as a context manager; leaving it kills what still runs."""
+
+    def __init__(self, course_root: Path, seed: bytes, admitted_dir: Path, n_workers: int) -> None:
+        self._start = partial(_Worker, course_root, seed, admitted_dir)
+        self._workers = [self._start() for _ in range(n_workers)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for worker in self._workers:
             if worker.job:
                 worker.process.kill()
+        for worker in self._workers:
             worker.stop()
 
+    @property
+    def n_free(self) -> int:
+        return sum(w.job is None for w in self._workers)
 
-def _feed(worker: _Worker, todo: deque[Job], tries: Counter[int]) -> None:
-    if todo:
-        job = todo.popleft()
-        tries[job.key] += 1
-        worker.take(job)
+    def submit(self, job: Job) -> None:
+        """Give the job to a free process. Raises: InfraError when none is free."""
+        free = next((w for w in self._workers if w.job is None), None)
+        if free is None:
+            raise InfraError("every grading process is busy; ask n_free first")
+        free.take(job)
+
+    def ends(self, timeout_s: float) -> list[Finished]:
+        """Return the ends of jobs, after waiting for the first at most so long. Raises: InfraError when no box can start.
+
+        A process that died or hung is replaced; its job's end says `lost`.
+        """
+        busy = [w.pipe for w in self._workers if w.job]
+        if busy:
+            wait(busy, timeout=timeout_s)
+        found = []
+        for i, worker in enumerate(self._workers):
+            end = _end_of(worker)
+            if end is None:
+                continue
+            worker.job = None
+            if end.lost:
+                worker.process.kill()
+                worker.stop()
+                self._workers[i] = self._start()
+            found.append(end)
+        return found
+
+    def drop(self, key: int) -> None:
+        """Stop working on a job: its process is replaced, and it has no end."""
+        for i, worker in enumerate(self._workers):
+            if worker.job and worker.job.key == key:
+                worker.process.kill()
+                worker.stop()
+                self._workers[i] = self._start()
+
+
+def grade_all(jobs: Sequence[Job], course_root: Path, seed: bytes, admitted_dir: Path, n_workers: int) -> Iterator[Finished]:
+    """Yield each job's end as it comes, in no order. Raises: InfraError when no box can start at all."""
+    todo, by_key = deque(jobs), {j.key: j for j in jobs}
+    tries: Counter[int] = Counter()
+    with Pool(course_root, seed, admitted_dir, min(n_workers, len(jobs))) as pool:
+        n_left = len(jobs)
+        while n_left:
+            while todo and pool.n_free:
+                job = todo.popleft()
+                tries[job.key] += 1
+                pool.submit(job)
+            for end in pool.ends(1.0):
+                if end.lost and tries[end.key] < _TRIES:
+                    todo.appendleft(by_key[end.key])
+                else:
+                    n_left -= 1
+                    yield end
 
 
 def _end_of(worker: _Worker) -> Finished | None:
@@ -133,8 +175,12 @@ def _end_of(worker: _Worker) -> Finished | None:
     return Finished(job.key, Graded.from_json(reply["graded"]), "", wall_s)
 
 
-def _serve(pipe: Connection, course_root: str, admitted_dir: str) -> None:
+def _serve(pipe: Connection, controller: int, course_root: str, admitted_dir: str) -> None:
     """A worker's life: start a session, then grade what comes until the pipe closes."""
+    # A killed controller must not leave a grader behind that works on for nobody.
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != controller:
+        return  # it was killed before the line above
     # These bring torch, which the controller does without.
     from autograder.grading.session import Session
     from autograder.sandbox.box import Slot

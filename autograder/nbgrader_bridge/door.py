@@ -14,7 +14,7 @@ from autograder import course as courses
 from autograder.grading.session import Session
 from autograder.grading.verdict import Graded
 from autograder.home import Home
-from autograder.records import Ledger
+from autograder.records import Blobs, Ledger
 from autograder.records.recording import pseudonym_of, record
 
 COHORT = "default"  # of students whom nobody has enrolled before nbgrader met them
@@ -40,17 +40,18 @@ def open_door(home: Home) -> Iterator[Door]:
     """
     course = courses.load(home.course_root)
     with Ledger.open(home.ledger_url) as ledger, Session(course, home.seed(), home.path / "admitted") as session:
-        yield _RealDoor(session, ledger)
+        yield _RealDoor(session, ledger, Blobs(home.blobs))
 
 
 class _RealDoor:
-    def __init__(self, session: Session, ledger: Ledger) -> None:
-        self.session, self.ledger = session, ledger
+    def __init__(self, session: Session, ledger: Ledger, blobs: Blobs) -> None:
+        self.session, self.ledger, self.blobs = session, ledger, blobs
 
     def grade(self, raw: bytes, assignment: str, student: str, received_at: datetime) -> Graded:
         pseudonym = pseudonym_of(self.ledger, student, COHORT, datetime.now(UTC))
         graded = self.session.grade(raw, assignment, pseudonym)
         # An assignment that was not admitted was graded by no build: there is nothing to record.
         if graded.grader_build:
+            self.blobs.put(raw)  # a regrade needs the bytes again
             record(self.ledger, pseudonym, graded, received_at, datetime.now(UTC))
         return graded

@@ -1,0 +1,129 @@
+"""`bootcamp work`: the grade queue in; verdicts in the ledger, scores in nbgrader's gradebook, a line per job out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import click
+
+from autograder import course as courses
+from autograder.course import Course
+from autograder.errors import BootcampError
+from autograder.home import Home
+from autograder.records import Blobs, Ledger
+from autograder.records.worker import Done, Worker
+
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+@click.command("work")
+@click.option("--workers", default=os.cpu_count() or 1, show_default="cores", help="Grading processes.")
+@click.option("--once", is_flag=True, help="End when the queue is empty.")
+@click.option("--no-publish", is_flag=True, help="Leave nbgrader's gradebook alone.")
+@click.option("--quiet", is_flag=True, help="Print faults only.")
+@click.pass_obj
+def command(home: Home, workers: int, once: bool, no_publish: bool, quiet: bool) -> None:
+    """Grade what is handed in, as it comes, until Ctrl-C or SIGTERM: newest hand-ins of students before regrades.
+
+    On a signal the jobs at hand are finished; on a second one they are given back. Any number of these commands may run
+    at once, on PostgreSQL on any number of machines that share the blobs' folder.
+    """
+    from autograder.grading.pool import Pool
+
+    course = courses.load(home.course_root)
+    home.make()
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    with Ledger.open(home.ledger_url) as ledger, Pool(home.course_root, home.seed(), home.path / "admitted", workers) as pool:
+        publisher = None if no_publish else Publisher(home, course, ledger)
+        watch = _watcher(ledger, publisher, quiet)
+        worker = Worker(ledger, Blobs(home.blobs), pool, name, lambda: datetime.now(UTC), watch, _say)
+        if not quiet:
+            click.echo(f"{name}: {workers} grading processes, {ledger.queue.stats().n_queued} attempts wait. Ctrl-C ends it.")
+        try:
+            _work(worker, once)
+        finally:
+            worker.leave()
+            if publisher:
+                publisher.close()
+
+
+def _work(worker: Worker, once: bool) -> None:
+    signals: list[int] = []
+    before = {number: signal.signal(number, lambda n, _: signals.append(n)) for number in _ENDING}
+    try:
+        while len(signals) < 2 and not (signals and worker.is_idle):
+            found = worker.step(claim=not signals)
+            if once and worker.is_idle and not found:
+                return
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Publisher:
+    """Publishes in a thread of its own: nbgrader's database may be busy, and heartbeats must not wait for it."""
+
+    def __init__(self, home: Home, course: Course, ledger: Ledger) -> None:
+        self._home, self._course, self._ledger = home, course, ledger
+        self._wanted, self._over = threading.Event(), False
+        self._wanted.set()  # what an earlier worker graded and did not live to publish
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._wanted.set()
+
+    def close(self) -> None:
+        """Publish what is left, and end."""
+        self._over = True
+        self._wanted.set()
+        self._thread.join(60.0)
+
+    def _run(self) -> None:
+        from autograder.authoring.course_folder import prepare
+        from autograder.nbgrader_bridge.projection import Projector
+
+        projector = Projector(self._home, self._course, self._ledger)
+        said = ""
+        is_prepared = False
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            over = self._over
+            try:
+                if not is_prepared:
+                    prepare(self._course, self._home)
+                    is_prepared = True
+                projector.catch_up()
+                said = ""
+            except (BootcampError, OSError) as e:
+                # Once, not for every job: the ledger holds the results, and the next publication brings them all.
+                if str(e) != said:
+                    said = str(e)
+                    _say(f"not published to nbgrader's gradebook: {said} The results stand in the ledger.")
+            if over:
+                return
+
+
+def _watcher(ledger: Ledger, publisher: Publisher | None, quiet: bool) -> Callable[[Done], None]:
+    def watch(done: Done) -> None:
+        if publisher:
+            publisher.wake()
+        if done.settled is None or done.settled.state != "graded":
+            reason = done.fault or "unscored by our fault"
+            _say(f"{done.attempt.assignment} {done.attempt.id[:8]}: try {done.lease.n_tries} failed, {reason}")
+        elif not quiet:
+            click.echo(
+                f"{done.attempt.assignment} {done.attempt.id[:8]}: {done.settled.appended or 'another build spoke meanwhile'}"
+            )
+
+    return watch
+
+
+def _say(text: str) -> None:
+    click.echo(f"{datetime.now(UTC):%H:%M:%S} {text}", err=True)

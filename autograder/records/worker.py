@@ -1,0 +1,169 @@
+"""The grade queue in, graded attempts in the ledger out: claim, grade in the box, record; for as long as it is wanted.
+
+One process holds the leases, sends their heartbeats and writes to the ledger; its grading processes know neither. So a
+hung grader cannot keep a lease alive by accident, and whoever kills this process loses nothing: the leases run out.
+While the database is away, what was found is kept and offered again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy.exc import DBAPIError
+
+from autograder.errors import BootcampError
+from autograder.grading.pool import Finished, Job
+from autograder.records.blobs import Blobs
+from autograder.records.ledger import Ledger
+from autograder.records.model import Attempt, LedgerError
+from autograder.records.queue import Lease, StaleLeaseError
+from autograder.records.settling import Settled
+
+_IDLE_S = 0.1  # between two looks at an empty queue
+_AWAY_S = 1.0  # between two tries to reach the database
+
+
+class Graders(Protocol):
+    """What grades: `grading.pool.Pool`, or a stand-in."""
+
+    @property
+    def n_free(self) -> int: ...
+    def submit(self, job: Job) -> None: ...
+    def ends(self, timeout_s: float) -> list[Finished]: ...
+    def drop(self, key: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Done:
+    """One job's end, for who watches: `settled` is None when it failed by our fault, and `fault` says how."""
+
+    attempt: Attempt
+    lease: Lease
+    settled: Settled | None
+    fault: str = ""
+
+
+class Worker:
+    """Works the queue. `watch` is told of every job's end; it must not raise."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        blobs: Blobs,
+        graders: Graders,
+        name: str,
+        now: Callable[[], datetime],
+        watch: Callable[[Done], None] = lambda done: None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.ledger, self.blobs, self.graders, self.name = ledger, blobs, graders, name
+        self.now, self.watch, self.say = now, watch, say
+        self._held: dict[int, tuple[Lease, Attempt]] = {}
+        self._found: list[Finished] = []
+        self._beat_at = 0.0
+        self._is_away = False
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._held
+
+    def step(self, *, claim: bool = True) -> bool:
+        """Do what there is to do now, waiting a moment when there is nothing; return whether anything was found.
+
+        Raises: InfraError when no box can start on this machine (call `leave` then).
+        """
+        try:
+            claimed = claim and self._claim()
+            self._found += self.graders.ends(_IDLE_S if self._held else 0.0)
+            settled = self._settle_found()
+            self._beat()
+        except DBAPIError as e:
+            self._say_away(e)
+            time.sleep(_AWAY_S)
+            return False
+        if self._is_away:
+            self.say("the database is back")
+            self._is_away = False
+        if not (claimed or settled or self._held):
+            time.sleep(_IDLE_S)
+        return bool(claimed or settled)
+
+    def leave(self) -> None:
+        """Give back what is still held, untried. A lease that cannot be given back runs out."""
+        for key, (lease, _) in list(self._held.items()):
+            self.graders.drop(key)
+            self._held.pop(key)
+            try:
+                self.ledger.give_back(lease)
+            except (StaleLeaseError, DBAPIError) as e:
+                self.say(f"attempt {lease.attempt} could not be given back; its lease runs out ({e})")
+
+    def _claim(self) -> bool:
+        n = 0
+        while self.graders.n_free > 0 and (lease := self.ledger.queue.claim(self.name)):
+            n += 1
+            attempt = self.ledger.attempt(lease.attempt)
+            assert attempt is not None  # its row stands before its job, in one transaction
+            try:
+                raw = self.blobs.get(attempt.sha256)
+            except BootcampError as e:
+                self._fail(lease, attempt, str(e))
+                continue
+            self._held[lease.job] = (lease, attempt)
+            self.graders.submit(Job(lease.job, attempt.assignment, attempt.pseudonym, raw))
+        return n > 0
+
+    def _settle_found(self) -> bool:
+        n = 0
+        while self._found:
+            end = self._found[0]
+            if end.key in self._held:
+                self._settle(end, *self._held[end.key])
+                self._held.pop(end.key)
+            # Only now: an exception above leaves it here, to be offered again.
+            self._found.pop(0)
+            n += 1
+        return n > 0
+
+    def _settle(self, end: Finished, lease: Lease, attempt: Attempt) -> None:
+        if end.graded is None:
+            self._fail(lease, attempt, end.fault)
+            return
+        try:
+            settled = self.ledger.settle(lease, end.graded, self.now())
+        except StaleLeaseError as e:
+            self.say(str(e))
+            return
+        except LedgerError as e:  # what was found contradicts the attempt: a fault of ours, to be seen by a person
+            self._fail(lease, attempt, str(e))
+            return
+        self.watch(Done(attempt, lease, settled))
+
+    def _fail(self, lease: Lease, attempt: Attempt, fault: str) -> None:
+        try:
+            self.ledger.fail(lease, fault)
+        except StaleLeaseError as e:
+            self.say(str(e))
+            return
+        self.watch(Done(attempt, lease, None, fault))
+
+    def _beat(self) -> None:
+        if time.monotonic() - self._beat_at < self.ledger.queue.policy.lease_s / 4:
+            return
+        self._beat_at = time.monotonic()
+        for key, (lease, _) in list(self._held.items()):
+            try:
+                self.ledger.queue.heartbeat(lease)
+            except StaleLeaseError as e:
+                self.say(f"{e} Its grading is dropped.")
+                self._held.pop(key)
+                self.graders.drop(key)
+
+    def _say_away(self, error: DBAPIError) -> None:
+        if not self._is_away:
+            self.say(f"the database is away ({error.orig}); waiting for it, with {len(self._found)} results in hand")
+            self._is_away = True
