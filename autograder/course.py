@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,10 +14,13 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from autograder.deadlines import Extension, Lateness, LatePolicy, due_for, lateness
 from autograder.errors import BootcampError, CourseError
 
 MANIFEST = "assignment.json"  # beside the released notebook; written by the builder, holds nothing secret
 Tier = Literal["A", "B", "C", "D"]
+# Whether a student may ask for the official verdict on one exercise before handing in; assignments/README.md says why.
+CheckAlone = Literal["off", "practice", "counts"]
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,9 @@ class Course:
     title: str
     require_tier: Tier
     assignments: tuple[Assignment, ...]
+    check_alone: CheckAlone = "off"
+    late: LatePolicy = field(default_factory=LatePolicy)
+    extensions: tuple[Extension, ...] = ()
 
     def __iter__(self) -> Iterator[Assignment]:
         return iter(self.assignments)
@@ -132,6 +138,10 @@ class Course:
             f'unknown assignment "{assignment_id}"{_near(assignment_id, ids)} The course has: {", ".join(ids) or "none"}.'
         )
 
+    def lateness(self, assignment: Assignment, at: datetime, *names: str) -> Lateness:
+        """Return how late something at `at` is for a student who goes by these names (the Hub's, the pseudonym)."""
+        return lateness(due_for(assignment.due, self.extensions, assignment.id, names), self.late, at)
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -139,6 +149,19 @@ class _Strict(BaseModel):
 
 class _Grading(_Strict):
     require_tier: Tier = "B"
+    check_alone: CheckAlone = "off"
+
+
+class _Late(_Strict):
+    grace_minutes: int = Field(default=0, ge=0, le=1440)
+    percent_per_day: float = Field(default=0.0, ge=0, le=100)
+    closes_after_days: int | None = Field(default=None, ge=0, le=366)
+
+
+class _Extension(_Strict):
+    student: str = Field(min_length=1)
+    assignment: str = Field(min_length=1)
+    until: AwareDatetime
 
 
 class _Assignment(_Strict):
@@ -153,7 +176,9 @@ class _Assignment(_Strict):
 class _CourseFile(_Strict):
     title: str = Field(min_length=1)
     grading: _Grading = _Grading()
+    late: _Late = _Late()
     assignment: list[_Assignment] = []
+    extension: list[_Extension] = []
 
 
 def load(root: Path) -> Course:
@@ -169,13 +194,16 @@ def load(root: Path) -> Course:
         raise CourseError(path, int(line[1]) if line else None, f"not valid TOML: {e}") from None
     except ValidationError as e:
         raise _explain(path, text, e) from None
-    starts = [n for n, line in enumerate(text.splitlines(), 1) if re.match(r"\s*\[\[\s*assignment\s*\]\]", line)]
+    starts = _headers(text, "assignment")
     found = tuple(
         Assignment(a.id, a.title, a.track, a.week, tuple(a.requires), a.due, root, line)
         for a, line in zip(data.assignment, starts or [0] * len(data.assignment), strict=True)
     )
     _check_graph(path, found)
-    return Course(root, data.title, data.grading.require_tier, found)
+    extensions = tuple(Extension(e.student, e.assignment, e.until) for e in data.extension)
+    _check_extensions(path, found, zip(extensions, _headers(text, "extension") or [0] * len(extensions), strict=True))
+    late = LatePolicy(**data.late.model_dump())
+    return Course(root, data.title, data.grading.require_tier, found, data.grading.check_alone, late, extensions)
 
 
 def read_manifest(path: Path, assignment_id: str) -> Manifest:
@@ -206,6 +234,27 @@ def _check_graph(path: Path, found: tuple[Assignment, ...]) -> None:
         seen[a.id] = a.line
 
 
+def _check_extensions(path: Path, found: tuple[Assignment, ...], extensions: Iterable[tuple[Extension, int]]) -> None:
+    known = {a.id: a for a in found}
+    for e, line in extensions:
+        if e.assignment not in known:
+            raise CourseError(
+                path, line, f'an extension for "{e.assignment}", which is no assignment{_near(e.assignment, list(known))}'
+            )
+        due = known[e.assignment].due
+        if due is None or e.until <= due:
+            raise CourseError(
+                path,
+                line,
+                f'an extension of "{e.assignment}" until {e.until}, and it is due {due or "never"}. Expected a later time.',
+            )
+
+
+def _headers(text: str, table: str) -> list[int]:
+    """Return the lines at which the entries of a table begin."""
+    return [n for n, line in enumerate(text.splitlines(), 1) if re.match(rf"\s*\[\[\s*{table}\s*\]\]", line)]
+
+
 def _explain(path: Path, text: str, error: ValidationError) -> CourseError:
     # A misspelt key is both unknown and missing: say the first, which names the slip.
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
@@ -214,7 +263,7 @@ def _explain(path: Path, text: str, error: ValidationError) -> CourseError:
     line = _line_of(text, first["loc"], key)
     where = ".".join(loc)
     if first["type"] == "extra_forbidden":
-        models: dict[str, type[_Strict]] = {"grading": _Grading, "assignment": _Assignment}
+        models: dict[str, type[_Strict]] = {"grading": _Grading, "late": _Late, "assignment": _Assignment, "extension": _Extension}
         model = models.get(loc[0], _CourseFile) if len(loc) > 1 else _CourseFile
         known = list(model.model_fields)
         return CourseError(path, line, f'unknown key "{where}"{_near(key, known)} Expected one of: {", ".join(known)}.')

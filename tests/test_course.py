@@ -52,7 +52,11 @@ def test_a_good_file_is_read(tmp_path: Path):
         ("week = 2", "weak = 2", '16: unknown key "assignment.1.weak". Did you mean "week"? Expected one of: id, title'),
         ("week = 2", "week = 0", "16: assignment.1.week: found 0."),
         ("week = 2\n", "", '12: "assignment.1.week" is missing.'),
-        ("title = ", "titel = ", '1: unknown key "titel". Did you mean "title"? Expected one of: title, grading, assignment.'),
+        (
+            "title = ",
+            "titel = ",
+            '1: unknown key "titel". Did you mean "title"? Expected one of: title, grading, late, assignment, extension.',
+        ),
         ('"t1_attention"', '"f1_tensors"', '12: assignment "f1_tensors" stands twice; the first is at line 6.'),
         ('["f1_tensors"]', '["f1_tensor"]', 'requires "f1_tensor", which no earlier assignment has. Did you mean "f1_tensors"?'),
         ('["f1_tensors"]', '["t1_attention"]', '12: "t1_attention" requires "t1_attention", which no earlier assignment has'),
