@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from datetime import UTC, datetime
 
 import click
 
 from autograder import course as courses
+from autograder.course import Assignment
 from autograder.home import Home
 
 
@@ -24,6 +26,7 @@ def command(home: Home, assignments: tuple[str, ...], seeds: int, seed: str, onl
     from autograder.commands import gate_table
     from autograder.commands.console import console as open_console
     from autograder.grading.gate import run_gate
+    from autograder.grading.passed import key_of
 
     course = courses.load(home.course_root)
     seed = seed or secrets.token_hex(8)
@@ -33,6 +36,8 @@ def command(home: Home, assignments: tuple[str, ...], seeds: int, seed: str, onl
         course.assignment(assignment_id)
         console.print(f"{assignment_id}: {seeds} seeds, repeat with --seed {seed}")
         reports = []
+        # Before the run: an edit during it must not slip through. A part of the gate stamps nothing.
+        key = "" if only else key_of(course.assignment(assignment_id))
         with console.status("running the gate …"):
             for found in run_gate(home.course_root, assignment_id, seed.encode(), seeds, workers, only):
                 reports.append(found)
@@ -42,5 +47,19 @@ def command(home: Home, assignments: tuple[str, ...], seeds: int, seed: str, onl
         for fault in gate_table.faults(reports):
             console.print(fault, style="bold red", markup=False, highlight=False)
             n_faults += 1
+        if key:
+            _stamp(home, course.assignment(assignment_id), key, seeds, seed, fit=not any(r.faults for r in reports))
         console.print("Fit for release." if not n_faults else f"{n_faults} faults: not released.", style="bold")
     sys.exit(1 if n_faults else 0)
+
+
+def _stamp(home: Home, assignment: Assignment, key: str, n_seeds: int, seed: str, fit: bool) -> None:
+    """Keep the run for `bootcamp release`; a fault takes an older stamp away, and a short run keeps a longer one's."""
+    from autograder.grading.passed import MIN_SEEDS, Stamps
+
+    stamps = Stamps(home.path / "gate")
+    if not fit:
+        stamps.drop(assignment)
+    elif n_seeds >= MIN_SEEDS:
+        home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stamps.keep(assignment, key, n_seeds, seed, datetime.now(UTC))

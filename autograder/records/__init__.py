@@ -55,6 +55,7 @@ from autograder.records.model import (
 )
 from autograder.records.queue import INTERACTIVE, REGRADE, JobStatus, Lease, QueueStats, StaleLeaseError
 from autograder.records.settling import Settled
+from autograder.records.times import ExerciseTimes
 
 __all__ = [
     "INTERACTIVE",
@@ -66,6 +67,7 @@ __all__ = [
     "Blobs",
     "CohortRow",
     "Event",
+    "ExerciseTimes",
     "FirstTry",
     "Grading",
     "HandedIn",

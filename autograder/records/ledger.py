@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
 from autograder.grading.verdict import Graded
-from autograder.records import append, chain, database, handing_in, migrate, people, results, settling, tables
+from autograder.records import append, chain, database, handing_in, migrate, people, results, settling, tables, times
 from autograder.records import schema as t
 from autograder.records.first_tries import first_tries
 from autograder.records.handing_in import HandedIn
@@ -34,6 +34,7 @@ from autograder.records.model import (
 )
 from autograder.records.queue import INTERACTIVE, Clocks, Lease, Policy, Queue, queue_for
 from autograder.records.settling import Settled
+from autograder.records.times import ExerciseTimes
 
 
 def random_pseudonym() -> str:
@@ -178,6 +179,17 @@ class Ledger:
         with self._writing() as db:
             self.queue.give_back(db, lease)
 
+    def retry(self, attempt_id: str, at: datetime, actor: str) -> bool:
+        """Give a dead letter all its tries again and record who did; False when no job of that attempt is dead."""
+        attempt = self.attempt(attempt_id)
+        if attempt is None:
+            return False
+        with self._writing() as db:
+            revived = self.queue.revive(db, attempt_id)
+            if revived:
+                append.add_event(db, "attempt.retried", at, actor, attempt.pseudonym, {"attempt": attempt_id})
+            return revived
+
     def append(self, attempt: Attempt, graded: Graded, graded_at: datetime, actor: str = "grader") -> Appended:
         """Record one grading, and the attempt if it is new, in one transaction; a duplicate changes nothing and says so.
 
@@ -249,6 +261,11 @@ class Ledger:
         """Return the first try of every exercise by every student, as the log stood after event `as_of` (None: now)."""
         with self._engine.connect() as db:
             return first_tries(db, as_of, cohort)
+
+    def exercise_times(self) -> list[ExerciseTimes]:
+        """Return what grading each exercise costs and how often it failed by our fault; for instructors."""
+        with self._engine.connect() as db:
+            return times.exercise_times(db)
 
     def events(self, after: int = 0, kinds: Iterable[str] = (), subject: str | None = None, limit: int = 1000) -> list[Event]:
         """Return at most `limit` events after the given number, in order."""
