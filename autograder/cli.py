@@ -18,6 +18,7 @@ _COMMANDS = {
     "check": "Put hidden checks through the gate: reference, mutants, alternatives.",
     "grade": "Grade notebooks in the box, record and publish the results.",
     "work": "Grade what is handed in, as it comes.",
+    "release": "Let an assignment out to students, if the gate has passed exactly its files.",
     "progress": "Evaluate the tracker: who is ready for more, and how sure that is.",
     "doctor": "Show what box this machine can offer, and what to change.",
     "serve": "Start JupyterHub with the pages on 127.0.0.1.",

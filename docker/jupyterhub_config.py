@@ -57,6 +57,12 @@ c.JupyterHub.load_roles = [
     {"name": roles.group(role), "groups": [roles.group(role)], "scopes": [roles.ENTER, *scopes]}
     for role, scopes in roles.ROLES.items()
 ]
+engine_environment = {
+    "BOOTCAMP_COURSE": str(settings.course_root),
+    "BOOTCAMP_HOME": str(settings.home),
+    "BOOTCAMP_LEDGER": settings.ledger_url,
+    "OMP_NUM_THREADS": "1",
+}
 c.JupyterHub.services = [
     {
         "name": roles.SERVICE,
@@ -65,14 +71,20 @@ c.JupyterHub.services = [
         "cwd": str(settings.folder),
         "oauth_no_confirm": True,
         "oauth_client_allowed_scopes": list(roles.CUSTOM_SCOPES),
-        "environment": {
-            "BOOTCAMP_COURSE": str(settings.course_root),
-            "BOOTCAMP_HOME": str(settings.home),
-            "BOOTCAMP_LEDGER": settings.ledger_url,
-            "OMP_NUM_THREADS": "1",
-        },
+        "environment": engine_environment,
     }
 ]
+if settings.n_workers:
+    # The Hub starts the graders, and starts them again when they die. They take no request and know no user.
+    grader_seed = {"BOOTCAMP_SEED": os.environ["BOOTCAMP_SEED"]} if "BOOTCAMP_SEED" in os.environ else {}
+    c.JupyterHub.services += [
+        {
+            "name": f"{roles.SERVICE}-graders",
+            "command": [str(bin_folder / "bootcamp"), "work", "--workers", str(settings.n_workers)],
+            "cwd": str(settings.folder),
+            "environment": {**engine_environment, **grader_seed},
+        }
+    ]
 
 
 class OneUserSpawner(SimpleLocalProcessSpawner):
@@ -92,7 +104,8 @@ class OneUserSpawner(SimpleLocalProcessSpawner):
         # nbgrader calls `alembic` and `jupyter` by name.
         env["PATH"] = f"{bin_folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         env["OMP_NUM_THREADS"] = "1"
-        env["BOOTCAMP_EXCHANGE"] = str(settings.exchange)
+        # To the service itself and not through the proxy, which would only carry a large hand-in twice.
+        env["BOOTCAMP_SERVICE"] = f"http://127.0.0.1:{ports.service}/services/{roles.SERVICE}/"
         if self.is_instructor:
             env["BOOTCAMP_COURSE"] = str(settings.course_root)
             env["BOOTCAMP_HOME"] = str(settings.home)
@@ -112,6 +125,9 @@ c.Spawner.cmd = [str(bin_folder / "jupyterhub-singleuser")]
 # Jupyter refuses to run as root unless told; in a container of its own, root is often all there is.
 c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
 c.Spawner.default_url = "/lab"
+# A server's own token may ask the bootcamp's service what its user may ask there, and nothing else that the user may:
+# the Hub gives it those of these scopes that the user holds.
+c.Spawner.server_token_scopes = ["users:activity!user", "access:servers!server", roles.ENTER, *roles.CUSTOM_SCOPES]
 c.Spawner.start_timeout = 90
 c.Spawner.http_timeout = 90
 c.LocalProcessSpawner.interrupt_timeout = 3

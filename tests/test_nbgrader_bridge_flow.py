@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,52 +12,32 @@ import pytest
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
-from traitlets.config import Config
-from traitlets.config.loader import PyFileConfigLoader
 
-from autograder.course import Course
-from autograder.home import Home
-from tests.small_home import FULL, ID, OUR_FAULT, answers, handed_in, small_home
+from tests.exchange_world import DOOR, Room, room_in
+from tests.small_home import FULL, ID, OUR_FAULT, answers, handed_in
 
 # nbgrader's own code warns when it adds a submission; it is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore:Object of type <Submitted:sqlalchemy.exc.SAWarning")
 
 ROOT = Path(__file__).parent.parent
 WRONG_MEAN = "class RunningMean:\n    def __init__(self, config): ...\n    def update(self, value): return -1\n"
-DOOR = "tests.small_home.open_small_door"
 
 
 class Classroom:
     """One nbgrader course with its exchange; every step is nbgrader's own."""
 
-    def __init__(self, course: Course, home: Home) -> None:
-        self.course, self.home, self.root = course, home, home.nbgrader_root
-        (home.path / "exchange").mkdir(mode=0o777, exist_ok=True)
-        (home.path / "exchange").chmod(0o777)
+    def __init__(self, room: Room) -> None:
+        self.room, self.course, self.home, self.root = room, room.course, room.home, room.root
 
-    def api(self, student: str = "*") -> NbGraderAPI:
-        config = Config(PyFileConfigLoader("nbgrader_config.py", path=str(self.root)).load_config())
-        config.GradeInBox.door = DOOR
-        config.ExchangeCollect.check_owner = False
-        config.CourseDirectory.student_id = student
-        config.Exchange.cache = str(self.home.path / "cache" / student)
+    def api(self) -> NbGraderAPI:
+        config = self.room.config()
         return NbGraderAPI(CourseDirectory(config=config), config=config)
 
     def hand_in(self, student: str, raw: bytes) -> None:
-        """Submit to the exchange as the student, and collect."""
-        folder = self.home.path / "students" / student
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(self.root / "release" / ID, folder / ID, dirs_exist_ok=True)
-        (folder / ID / f"{ID}.ipynb").write_bytes(raw)
-        api = self.api(student)
-        before = Path.cwd()
-        os.chdir(folder)
-        try:
-            api.coursedir.assignment_id = ID
-            api.exchange.Submit(coursedir=api.coursedir, authenticator=api.authenticator, parent=api).start()
-        finally:
-            os.chdir(before)
-        done(self.api().collect(ID))
+        """Submit to the exchange as the student, and collect as an instructor."""
+        self.room.submit(student, raw)
+        with self.room.acting("instructor"):
+            done(self.api().collect(ID))
 
     def autograde(self, student: str):
         return self.api().autograde(ID, student)
@@ -78,9 +57,12 @@ def done(result):
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory):
-    room = Classroom(*small_home(tmp_path_factory.mktemp("flow")))
-    done(room.api().release_assignment(ID))
-    return room
+    with room_in(tmp_path_factory.mktemp("flow")) as opened:
+        room = Classroom(opened)
+        opened.stamp()
+        with opened.acting("instructor"):
+            done(room.api().release_assignment(ID))
+        yield room
 
 
 def text_of(cell):

@@ -46,7 +46,6 @@ def ask(world, tmp_path_factory):
     for role in ("common", "instructor"):
         (config / role).mkdir()
         shutil.copy(ROOT / "docker" / role / "nbgrader_config.py", config / role)
-    (world.home.path / "exchange").mkdir(exist_ok=True)
     env = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -55,7 +54,6 @@ def ask(world, tmp_path_factory):
         "JUPYTER_CONFIG_DIR": str(config / "none"),
         "JUPYTER_RUNTIME_DIR": str(config / "runtime"),
         "BOOTCAMP_HOME": str(world.home.path),
-        "BOOTCAMP_EXCHANGE": str(world.home.path / "exchange"),
     }
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -26,24 +26,41 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 EVERYBODY = frozenset({"student", "instructor", "organizer", "mentor"})
 STAFF = frozenset({"instructor", "organizer"})
 ORGANIZERS = frozenset({"organizer"})
+INSTRUCTORS = frozenset({"instructor"})
 SIGN_IN, NOBODY_ASKED = "sign in", "public"
 
-# address -> (a real one of it, who sees it, what it answers an allowed one). Written by hand, on purpose:
-# the table under test says what the service does, this one says what it should do.
-EXPECTED = {
-    "": ("", EVERYBODY, 302),
-    "me": ("me", EVERYBODY, 200),
-    "me/attempt/([0-9A-Za-z_-]{1,64})": ("me/attempt/{attempt}", EVERYBODY, {"student": 200}),
-    "cohort": ("cohort", STAFF, 200),
-    "cohort/student/([0-9A-Za-z_-]{1,64})": ("cohort/student/{pseudonym}", ORGANIZERS, 200),
-    "cohort/student/([0-9A-Za-z_-]{1,64})/attempt/([0-9A-Za-z_-]{1,64})": (
-        "cohort/student/{pseudonym}/attempt/{attempt}",
-        ORGANIZERS,
-        200,
+ID = "([0-9A-Za-z_-]{1,64})"
+OWN = {"student": 200}  # the attempt is the student's; to everybody else it does not exist: 404
+
+# address -> a real one of it, and who may do what there: method -> (who, what it answers an allowed one). Written by
+# hand, on purpose: the table under test says what the service does, this one says what it should do. An upload without
+# a body is refused for its content (400), so whoever gets there was let in.
+EXPECTED: dict[str, tuple[str, dict[str, tuple]]] = {
+    "": ("", {"GET": (EVERYBODY, 302)}),
+    "me": ("me", {"GET": (EVERYBODY, 200)}),
+    f"me/attempt/{ID}": ("me/attempt/{attempt}", {"GET": (EVERYBODY, OWN)}),
+    f"me/attempt/{ID}/state": ("me/attempt/{attempt}/state", {"GET": (EVERYBODY, OWN)}),
+    f"me/attempt/{ID}/dispute": ("me/attempt/{attempt}/dispute", {"POST": (EVERYBODY, 404)}),
+    "cohort": ("cohort", {"GET": (STAFF, 200)}),
+    f"cohort/student/{ID}": ("cohort/student/{pseudonym}", {"GET": (ORGANIZERS, 200)}),
+    f"cohort/student/{ID}/attempt/{ID}": ("cohort/student/{pseudonym}/attempt/{attempt}", {"GET": (ORGANIZERS, 200)}),
+    "grading": ("grading", {"GET": (INSTRUCTORS, 200)}),
+    f"grading/{ID}/retry": ("grading/{attempt}/retry", {"POST": (INSTRUCTORS, 404)}),
+    "api/assignments": ("api/assignments", {"GET": (EVERYBODY, 200)}),
+    f"api/assignments/{ID}/files": ("api/assignments/f1_tensors/files", {"GET": (EVERYBODY, 404)}),
+    f"api/assignments/{ID}/hand-in": ("api/assignments/f1_tensors/hand-in", {"POST": (EVERYBODY, 400)}),
+    f"api/assignments/{ID}/release": (
+        "api/assignments/f1_tensors/release",
+        {"POST": (INSTRUCTORS, 400), "DELETE": (INSTRUCTORS, 404)},
     ),
-    "healthz": ("healthz", NOBODY_ASKED, 200),
-    r"static/([a-z]+\.[a-z]+)": ("static/style.css", NOBODY_ASKED, 200),
-    "oauth_callback": ("oauth_callback", NOBODY_ASKED, 400),  # without the Hub's code there is nothing to do
+    "api/attempts": ("api/attempts", {"GET": (EVERYBODY, 200)}),
+    f"api/attempts/{ID}": ("api/attempts/{attempt}", {"GET": (EVERYBODY, OWN)}),
+    f"api/attempts/{ID}/feedback": ("api/attempts/{attempt}/feedback", {"GET": (EVERYBODY, OWN)}),
+    "api/submissions": ("api/submissions", {"GET": (INSTRUCTORS, 200)}),
+    f"api/submissions/{ID}/files": ("api/submissions/{attempt}/files", {"GET": (INSTRUCTORS, 400)}),  # its bytes were made up
+    "healthz": ("healthz", {"GET": (NOBODY_ASKED, 200)}),
+    r"static/([a-z]+\.[a-z]+)": ("static/style.css", {"GET": (NOBODY_ASKED, 200)}),
+    "oauth_callback": ("oauth_callback", {"GET": (NOBODY_ASKED, 400)}),  # without the Hub's code there is nothing to do
 }
 
 
@@ -61,7 +78,7 @@ def ledger(filled: cohort_world.World) -> Iterator[Ledger]:
 
 @pytest.fixture(scope="module")
 def world(filled: cohort_world.World, ledger: Ledger) -> Iterator[World]:
-    with serving(Desk.of(filled.course, ledger, lambda: cohort_world.NOW)) as running:
+    with serving(Desk.of(filled.course, ledger, lambda: cohort_world.NOW, filled.course.root)) as running:
         yield running
 
 
@@ -81,17 +98,25 @@ def test_every_route_is_expected_and_every_expected_one_exists() -> None:
 @pytest.mark.parametrize("role", [None, *ROLES])
 @pytest.mark.parametrize("path", EXPECTED, ids=lambda p: p or "start")
 def test_access(world: World, real: dict[str, str], path: str, role: str | None, method: str) -> None:
-    """Allowed roles read; others are refused with 403, the unknown is sent to sign in, and no method but GET exists."""
-    address, allowed, fine = EXPECTED[path]
+    """Allowed roles get their answer, others 403; the unknown is sent to sign in where that helps; no other method exists."""
+    address, methods = EXPECTED[path]
 
     answer = world.ask(address.format(**real), role, method)
 
-    if method != "GET":
+    if method not in methods:
         assert answer.status == 405
-        assert answer.headers["Allow"] == "GET"
         assert answer.headers["Location"] is None
-    elif allowed is NOBODY_ASKED:
+        if method != "HEAD":
+            assert answer.headers["Allow"] == ", ".join(methods)
+        return
+    allowed, fine = methods[method]
+    if allowed is NOBODY_ASKED:
         assert answer.status == fine
+    elif role is None and path.startswith("api/"):
+        assert answer.status == 401
+        assert as_json(answer)["error"]
+    elif role is None and method != "GET":
+        assert answer.status == 403
     elif role is None:
         assert answer.status == 302
         assert answer.headers["Location"].startswith("/hub/api/oauth2/authorize?")
@@ -105,11 +130,13 @@ def test_access(world: World, real: dict[str, str], path: str, role: str | None,
 @pytest.mark.parametrize("path", EXPECTED, ids=lambda p: p or "start")
 @pytest.mark.parametrize("role", [None, "student"])
 def test_every_answer_carries_the_security_headers(world: World, real: dict[str, str], path: str, role: str | None) -> None:
-    """Pages, redirects and refusals alike: no script, no stranger's frame, no sniffing, no name of the server."""
-    answer = world.ask(EXPECTED[path][0].format(**real), role)
+    """Pages, redirects and refusals alike: no stranger's script or frame, no sniffing, no name of the server."""
+    address, methods = EXPECTED[path]
+    answer = world.ask(address.format(**real), role, next(iter(methods)))
 
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
     assert "style-src 'self'" in policy
     assert "frame-ancestors 'self'" in policy
     assert "unsafe" not in policy

@@ -33,13 +33,13 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> cohort_world.World:
 @pytest.fixture(scope="module")
 def desk(filled: cohort_world.World) -> Iterator[Desk]:
     with Ledger.open(filled.ledger_url) as ledger:
-        yield Desk.of(filled.course, ledger, lambda: NOW)
+        yield Desk.of(filled.course, ledger, lambda: NOW, filled.course.root)
 
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Iterator[Desk]:
     with Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as ledger:
-        yield Desk.of(cohort_world.write_course(tmp_path / "course"), ledger, lambda: NOW)
+        yield Desk.of(cohort_world.write_course(tmp_path / "course"), ledger, lambda: NOW, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +258,8 @@ def test_no_page_needs_a_style_or_script_of_its_own(world: World, filled: cohort
     ]
     for address, role in addresses:
         page = Text(world.ask(address, role).body)
-        assert {tag for tag, _ in page.elements} & {"script", "style", "iframe", "object"} == set()
+        assert {tag for tag, _ in page.elements} & {"style", "iframe", "object"} == set()
+        assert [a["src"] for a in page.having("script")] == ["/services/bootcamp/static/htmx.js"]
         for _, attributes in page.elements:
             assert "style" not in attributes
             assert not any(name.startswith("on") for name in attributes)

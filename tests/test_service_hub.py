@@ -35,7 +35,7 @@ def test_what_is_secret_is_the_owners_alone(tmp_path: Path) -> None:
 
     private = [path, told.folder / "password.txt"]
     assert [stat.S_IMODE(p.stat().st_mode) for p in private] == [0o600, 0o600]
-    assert {stat.S_IMODE(p.stat().st_mode) for p in (told.home, told.folder, told.users, told.exchange)} == {0o700}
+    assert {stat.S_IMODE(p.stat().st_mode) for p in (told.home, told.folder, told.users)} == {0o700}
 
 
 def test_the_password_is_drawn_once_per_home(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from autograder.course import Course
 from autograder.errors import BootcampError, InfraError
 from autograder.home import Home
 from autograder.service import running as hub_room
-from autograder.service.handout import hand_out
 from autograder.service.hub import Accounts
 from autograder.service.running import config_folder, is_free, running
 from tests import cohort_world
@@ -173,19 +172,3 @@ def test_the_courses_own_configuration_goes_first(course: Course) -> None:
     (own / "jupyterhub_config.py").write_text("")
 
     assert config_folder(course) == own
-
-
-def test_students_are_handed_the_release_and_nothing_else(course: Course, tmp_path: Path) -> None:
-    """Only built assignments go out, without the graders' manifest; what was withdrawn from a release goes away."""
-    release = course.assignments[0].release
-    (release / "f1_tensors.ipynb").write_text("{}")
-    (release / "checks.py").write_text("")
-    exchange = tmp_path / "exchange"
-
-    assert hand_out(course, exchange) == ("f1_tensors",)
-    (release / "checks.py").unlink()
-    hand_out(course, exchange)
-
-    outbound = exchange / "bootcamp" / "outbound"
-    assert sorted(str(p.relative_to(outbound)) for p in outbound.rglob("*")) == ["f1_tensors", "f1_tensors/f1_tensors.ipynb"]
-    assert (exchange / "bootcamp" / "inbound").is_dir()

@@ -40,7 +40,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def desk(tmp_path: Path, ledger: Ledger) -> Desk:
-    return Desk.of(cohort_world.write_course(tmp_path / "course"), ledger, lambda: NOW)
+    return Desk.of(cohort_world.write_course(tmp_path / "course"), ledger, lambda: NOW, tmp_path)
 
 
 def hand_in(desk: Desk, name: str, hours: float = 1, statuses: dict = STATUSES, **changed: object) -> Attempt:
@@ -217,7 +217,7 @@ def test_what_a_student_wrote_never_becomes_markup(desk: Desk, world: World) -> 
     for page in pages:
         read = Text(page.body)
         assert page.status == 200
-        assert read.having("script") == []
+        assert [a["src"] for a in read.having("script")] == ["/services/bootcamp/static/htmx.js"]
         assert read.having("img") == []
         assert not any(name.startswith("on") for _, attributes in read.elements for name in attributes)
         assert "<script>alert(1)</script>" in read.text
@@ -232,5 +232,5 @@ def test_an_empty_course_has_a_page_that_says_so(tmp_path: Path, ledger: Ledger)
     (tmp_path / "assignments" / "course.toml").write_text('title = "New"\n')
     from autograder.course import load
 
-    with serving(Desk.of(load(tmp_path), ledger, lambda: NOW)) as world:
+    with serving(Desk.of(load(tmp_path), ledger, lambda: NOW, tmp_path)) as world:
         assert "No assignments yet" in world.ask("me", "student").body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -17,8 +18,11 @@ PORT = 8000
 @click.option("--student", "students", multiple=True, help="A student account; may be repeated. Default: everyone enrolled.")
 @click.option("--instructor", "instructors", multiple=True, default=("ines",), show_default=True)
 @click.option("--organizer", "organizers", multiple=True, default=("olga",), show_default=True)
+@click.option("--workers", default=os.cpu_count() or 1, show_default="cores", help="Graders for what is handed in.")
 @click.pass_obj
-def command(home: Home, port: int, students: tuple[str, ...], instructors: tuple[str, ...], organizers: tuple[str, ...]) -> None:
+def command(
+    home: Home, port: int, students: tuple[str, ...], instructors: tuple[str, ...], organizers: tuple[str, ...], workers: int
+) -> None:
     """Start JupyterHub on this machine for everyone in the ledger. One Unix user plays everybody: to try, not to run a term on."""
     from autograder.records import Ledger
     from autograder.service.hub import Accounts, is_account
@@ -36,4 +40,4 @@ def command(home: Home, port: int, students: tuple[str, ...], instructors: tuple
         if name not in fit:
             click.echo(f"{name!r} gets no account: the Hub's names are lower-case letters and digits.", err=True)
     accounts = Accounts(fit, instructors, organizers)
-    sys.exit(launch(home, course, port, accounts, say=click.echo))
+    sys.exit(launch(home, course, port, accounts, say=click.echo, n_workers=workers))

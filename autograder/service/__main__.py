@@ -33,7 +33,7 @@ def main() -> int:
     try:
         home = Home.from_env(os.environ)
         ledger = Ledger.open(home.ledger_url)
-        desk = Desk.of(course.load(home.course_root), ledger, lambda: datetime.now(UTC))
+        desk = Desk.of(course.load(home.course_root), ledger, lambda: datetime.now(UTC), home.path)
     except BootcampError as e:
         print(e, file=sys.stderr)
         return 2

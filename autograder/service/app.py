@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -12,7 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jupyterhub.services.auth import HubOAuth
 from tornado import httpserver, web
 
+from autograder.service.api import N_UNPACKING
+from autograder.service.counter import Counter
 from autograder.service.desk import Desk
+from autograder.service.feedback import Feedback
 from autograder.service.handlers import Asset
 from autograder.service.pages import EstimateView, ExerciseRow, PointsCell, help_of
 from autograder.service.routes import ROUTES
@@ -22,28 +26,34 @@ from autograder.service.wording import plain
 # A right that an organizer takes away must be gone within this time; the mixin's own default is 300 s.
 CACHE_MAX_AGE_S = 30
 MAX_BODY_BYTES = 64 * 1024
-_KINDS: Mapping[str, str] = MappingProxyType({".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"})
+_KINDS: Mapping[str, str] = MappingProxyType(
+    {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".js": "text/javascript; charset=utf-8"}
+)
 
 
 def make_app(desk: Desk, hub_auth: HubOAuth, prefix: str, hub_prefix: str) -> web.Application:
     """Return the application, answering below `prefix`. Both prefixes begin and end with a slash."""
     hub_auth.cache_max_age = CACHE_MAX_AGE_S
+    placed, files = templates(), assets()
+    render = Feedback(desk.catalog, placed, files["style.css"].content.decode())
     return web.Application(
         [(prefix + route.path, route.handler, {"needs": route.needs}) for route in ROUTES],
         default_handler_class=NotFound,
         desk=desk,
+        counter=Counter(desk.exchange, render, prefix),
         hub_auth=hub_auth,
         prefix=prefix,
         hub_prefix=hub_prefix,
-        templates=templates(),
-        assets=assets(),
+        templates=placed,
+        assets=files,
+        unpacking=asyncio.Semaphore(N_UNPACKING),
         # Sessions end with the process; the Hub signs a person in again without asking.
         cookie_secret=os.urandom(32),
     )
 
 
 def make_server(application: web.Application) -> httpserver.HTTPServer:
-    """Return a server that believes the Hub's proxy about addresses and reads no large body: no route takes one yet."""
+    """Return a server that believes the Hub's proxy about addresses and reads no large body, but where a route takes one."""
     return httpserver.HTTPServer(application, xheaders=True, max_body_size=MAX_BODY_BYTES)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from autograder.course import MANIFEST, Assignment, Course, Exercise, Manifest
+from autograder.deadlines import Lateness
 from autograder.errors import BootcampError
 
 
@@ -24,6 +27,11 @@ class Catalog:
     def assignment(self, assignment_id: str) -> Assignment | None:
         """Return the assignment, or None when the course no longer has it."""
         return next((a for a in self._course if a.id == assignment_id), None)
+
+    def lateness(self, assignment_id: str, at: datetime, *names: str) -> Lateness:
+        """Return how late something is for a student who goes by these names; nothing is where the course has no such work."""
+        assignment = self.assignment(assignment_id)
+        return self._course.lateness(assignment, at, *names) if assignment else Lateness(None)
 
     def name(self, assignment_id: str) -> str:
         """Return the assignment's title, or its id when the course no longer has it."""

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from autograder.course import Course
+from autograder.grading.passed import Stamps
 from autograder.progress import Policy, load_policy
-from autograder.records import Ledger, Student
-from autograder.service import estimates, student
+from autograder.records import AssignmentResult, AttemptResult, Blobs, Ledger, Student
+from autograder.service import disputes, estimates, grading, student, wording
 from autograder.service.catalog import Catalog
 from autograder.service.cohort import View, cohort_page
-from autograder.service.pages import AttemptPage, CohortPage, PersonPage, Snapshot, StudentPage
+from autograder.service.exchange import Exchange, Refused
+from autograder.service.pages import AssignmentCard, AttemptPage, CohortPage, GradingPage, PersonPage, Snapshot, StudentPage
+from autograder.service.standing import Queued
 from autograder.service.tracker import Tracker
-from autograder.service.wording import Moment
+from autograder.service.wording import Mark, Moment
+
+Cards = tuple[AssignmentCard | None, tuple[AssignmentCard, ...]]
+
+
+def exchange_of(course: Course, ledger: Ledger, state: Path, clock: Callable[[], datetime]) -> Exchange:
+    """Return the exchange of a running course; `state` is the home's folder."""
+    return Exchange(course, ledger, Blobs(state / "blobs"), Stamps(state / "gate"), clock)
 
 
 @dataclass(frozen=True)
@@ -26,12 +37,14 @@ class Desk:
     clock: Callable[[], datetime]
     policy: Policy
     tracker: Tracker
+    exchange: Exchange
 
     @classmethod
-    def of(cls, course: Course, ledger: Ledger, clock: Callable[[], datetime], policy: Policy | None = None) -> Desk:
-        """Return a desk with a catalogue and a tracker of this course."""
+    def of(cls, course: Course, ledger: Ledger, clock: Callable[[], datetime], state: Path, policy: Policy | None = None) -> Desk:
+        """Return a desk with a catalogue, a tracker and an exchange of this course; `state` is the home's folder."""
         policy = policy or load_policy()
-        return cls(Catalog(course), ledger, clock, policy, Tracker(course, ledger, policy))
+        exchange = exchange_of(course, ledger, state, clock)
+        return cls(Catalog(course), ledger, clock, policy, Tracker(course, ledger, policy), exchange)
 
     def snapshot(self) -> Snapshot:
         return Snapshot(self.ledger.last_event(), Moment.of(self.clock()))
@@ -41,7 +54,7 @@ class Desk:
         snapshot = self.snapshot()
         found = self.ledger.student(name)
         results = self.ledger.results(found.pseudonym) if found else []
-        newest, cards = student.cards(self.catalog, results)
+        newest, cards = self._cards(results, [name, *([found.pseudonym] if found else [])])
         return StudentPage(name, newest, cards, snapshot)
 
     def own_attempt(self, name: str, attempt_id: str) -> AttemptPage | None:
@@ -55,9 +68,36 @@ class Desk:
         for result in self.ledger.results(pseudonym):
             for attempt in result.attempts:
                 if attempt.attempt.id == attempt_id:
-                    view = student.attempt_view(self.catalog, result, attempt)
+                    states = Queued.of(self.ledger, [attempt])
+                    view = student.attempt_view(self.catalog, result, attempt, states, (name, pseudonym))
                     return AttemptPage(name, self.catalog.name(result.assignment), view, len(result.attempts), snapshot)
         return None
+
+    def own_state(self, name: str, attempt_id: str) -> tuple[Mark, int] | None:
+        """Return where one own attempt stands, and after how many seconds to ask again (0: it is settled)."""
+        found, attempt = self.ledger.student(name), self.ledger.attempt(attempt_id)
+        if found is None or attempt is None or attempt.pseudonym != found.pseudonym:
+            return None
+        # The cheap question first: a page that waits asks it every few seconds.
+        job = self.ledger.queue.status(attempt_id)
+        waiting = AttemptResult(attempt, 0, ())
+        states = Queued({attempt_id: job} if job else {})
+        if job is not None and job.state in ("queued", "running"):
+            return states.mark(waiting), states.pause_s(waiting)
+        return wording.GRADED, 0
+
+    def dispute(self, name: str, attempt_id: str, exercise: str, why: str) -> None:
+        """Record that a student thinks a verdict is wrong. Raises: Refused."""
+        found = self.ledger.student(name)
+        results = self.ledger.results(found.pseudonym) if found else []
+        attempt = next((a for r in results for a in r.attempts if a.attempt.id == attempt_id), None)
+        if found is None or attempt is None or exercise not in {v.exercise for v in attempt.verdicts}:
+            raise Refused("there is no such result of yours.", 404)
+        disputes.file(self.ledger, self.exchange.blobs, found.pseudonym, attempt_id, exercise, why, self.clock())
+
+    def _cards(self, results: Sequence[AssignmentResult], names: Sequence[str]) -> Cards:
+        states = Queued.of(self.ledger, [a for r in results for a in r.attempts])
+        return student.cards(self.catalog, results, states, names, self.clock())
 
     def cohorts(self) -> list[str]:
         """Return the cohorts, the newest first."""
@@ -85,9 +125,10 @@ class Desk:
         self._looked_at(found, viewer, {"page": "person"})
         snapshot, report = self.snapshot(), self.tracker.report(found.cohort)
         finding = next((f for f in report.students if f.pseudonym == pseudonym), None)
-        newest, cards = student.cards(self.catalog, self.ledger.results(pseudonym))
+        name = self.ledger.names(found.cohort).get(pseudonym, pseudonym)
+        newest, cards = self._cards(self.ledger.results(pseudonym), (name, pseudonym))
         return PersonPage(
-            name=self.ledger.names(found.cohort).get(pseudonym, pseudonym),
+            name=name,
             pseudonym=pseudonym,
             cohort=found.cohort,
             joined=Moment.of(found.joined_at),
@@ -107,6 +148,19 @@ class Desk:
             return None
         self._looked_at(found, viewer, {"page": "attempt", "attempt": attempt_id})
         return self.attempt(pseudonym, self.ledger.names(found.cohort).get(pseudonym, pseudonym), attempt_id)
+
+    def grading(self) -> GradingPage:
+        """Return the instructors' page of grading."""
+        snapshot = self.snapshot()
+        dead = self.ledger.queue.dead_letters()
+        attempts = {job.attempt: a for job in dead if (a := self.ledger.attempt(job.attempt))}
+        filed, n_disputed = disputes.filed(self.ledger, self.exchange.blobs, grading.SHOWN)
+        times, releases = self.ledger.exercise_times(), self.exchange.releases()
+        return grading.grading_page(self.ledger.queue.stats(), dead, attempts, filed, n_disputed, times, releases, snapshot)
+
+    def retry(self, attempt_id: str, by: str) -> bool:
+        """Give a dead letter all its tries again; False when there is none of that attempt."""
+        return self.ledger.retry(attempt_id, self.clock(), by)
 
     def _find(self, pseudonym: str) -> Student | None:
         return next((s for s in self.ledger.students() if s.pseudonym == pseudonym), None)

@@ -6,11 +6,13 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from tornado import web
 
 from autograder.service.cohort import ORDERS
 from autograder.service.desk import Desk
+from autograder.service.exchange import Refused
 from autograder.service.roles import FLAGS, READ_ALL
 from autograder.service.shell import Guarded, Viewer
 
@@ -45,7 +47,7 @@ class OwnWork(Page):
 
     async def get(self) -> None:
         page = await asyncio.to_thread(self.desk.own_work, self.who.name)
-        self.place("me.html", page=page, here="me")
+        self.place("me.html", page=page, live=True, here="me")
 
 
 class OwnAttempt(Page):
@@ -55,7 +57,42 @@ class OwnAttempt(Page):
         page = await asyncio.to_thread(self.desk.own_attempt, self.who.name, attempt_id)
         if page is None:
             raise web.HTTPError(404)
-        self.place("attempt.html", page=page, own=True, back=self.settings["prefix"] + "me", back_text="My work", here="me")
+        reported = self.get_query_argument("reported", "")
+        self.place(
+            "attempt.html",
+            page=page,
+            own=True,
+            live=True,
+            reported=reported,
+            back=self.settings["prefix"] + "me",
+            back_text="My work",
+            here="me",
+        )
+
+
+class OwnState(Page):
+    """Where one own attempt stands, as a piece of a page; when it is settled, the page is asked to load anew."""
+
+    async def get(self, attempt_id: str) -> None:
+        found = await asyncio.to_thread(self.desk.own_state, self.who.name, attempt_id)
+        if found is None:
+            raise web.HTTPError(404)
+        mark, poll_s = found
+        if not poll_s:
+            self.set_header("HX-Refresh", "true")
+        self.place("state.html", mark=mark, poll_s=poll_s or 1, attempt_id=attempt_id)
+
+
+class Dispute(Page):
+    """Where a student says that a result is wrong."""
+
+    async def post(self, attempt_id: str) -> None:
+        exercise, why = self.get_body_argument("exercise", ""), self.get_body_argument("why", "")
+        try:
+            await asyncio.to_thread(self.desk.dispute, self.who.name, attempt_id, exercise, why)
+        except Refused as e:
+            raise web.HTTPError(e.status) from None
+        self.redirect(f"{self.settings['prefix']}me/attempt/{attempt_id}?reported={quote(exercise)}", status=303)
 
 
 class Cohort(Page):
@@ -90,7 +127,24 @@ class PersonAttempt(Page):
         if page is None:
             raise web.HTTPError(404)
         back = f"{self.settings['prefix']}cohort/student/{pseudonym}"
-        self.place("attempt.html", page=page, own=False, back=back, back_text=page.name, here="cohort")
+        self.place("attempt.html", page=page, own=False, reported="", back=back, back_text=page.name, here="cohort")
+
+
+class Grading(Page):
+    """How grading is doing, for instructors."""
+
+    async def get(self) -> None:
+        page = await asyncio.to_thread(self.desk.grading)
+        self.place("grading.html", page=page, here="grading")
+
+
+class Retry(Page):
+    """Where an instructor gives a hand-in that our grader gave up on all its tries again."""
+
+    async def post(self, attempt_id: str) -> None:
+        if not await asyncio.to_thread(self.desk.retry, attempt_id, self.who.name):
+            raise web.HTTPError(404)
+        self.redirect(f"{self.settings['prefix']}grading", status=303)
 
 
 class Health(Guarded):

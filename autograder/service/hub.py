@@ -74,6 +74,7 @@ class HubSettings:
     ledger_url: str
     accounts: Accounts
     ports: Ports
+    n_workers: int = 0  # graders that the Hub starts, and starts again when one dies
 
     @property
     def folder(self) -> Path:
@@ -84,10 +85,6 @@ class HubSettings:
     def users(self) -> Path:
         """Home folders, one per account."""
         return self.home / "users"
-
-    @property
-    def exchange(self) -> Path:
-        return self.home / "exchange"
 
     @property
     def log(self) -> Path:
@@ -106,7 +103,7 @@ class HubSettings:
 
     def make_folders(self) -> None:
         """Create what the Hub works in, closed to other users of the machine."""
-        for folder in (self.home, self.folder, self.users, self.exchange):
+        for folder in (self.home, self.folder, self.users):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
 
@@ -125,7 +122,13 @@ class HubSettings:
             data = json.loads(path.read_text("utf-8"))
             accounts = Accounts(**{role: tuple(names) for role, names in data["accounts"].items()})
             paths = {key: Path(data[key]) for key in ("course_root", "home", "config")}
-            return cls(**paths, ledger_url=data["ledger_url"], accounts=accounts, ports=Ports(**data["ports"]))
+            return cls(
+                **paths,
+                ledger_url=data["ledger_url"],
+                accounts=accounts,
+                ports=Ports(**data["ports"]),
+                n_workers=int(data["n_workers"]),
+            )
         except (OSError, ValueError, KeyError, TypeError) as e:
             raise BootcampError(f"{path}: not the Hub's settings ({e}). Start the Hub with `bootcamp serve`.") from None
 

@@ -15,15 +15,17 @@ from autograder.service.running import RunningHub, running, tail
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def launch(home: Home, course: Course, port: int, accounts: Accounts, say: Callable[[str], None] = print) -> int:
-    """Run the Hub until Ctrl-C; return the exit status: 0 when a person ended it, 1 when it ended by itself.
+def launch(
+    home: Home, course: Course, port: int, accounts: Accounts, say: Callable[[str], None] = print, n_workers: int = 0
+) -> int:
+    """Run the Hub and its graders until Ctrl-C; return the exit status: 0 when a person ended it, 1 when it ended by itself.
 
     Call it from the main thread. Raises: BootcampError when the port is taken or the Hub does not start.
     """
     before = {number: signal.signal(number, _end) for number in _ENDING}
     try:
         say("Starting JupyterHub...")
-        with running(home, course, accounts, port) as hub:
+        with running(home, course, accounts, port, n_workers) as hub:
             for line in _welcome(hub):
                 say(line)
             try:
@@ -58,9 +60,10 @@ def _welcome(hub: RunningHub) -> Iterator[str]:
             more = f"   and {len(names) - 1} more" if len(names) > 1 else ""
             yield f"  {role.capitalize():<12} {names[0]}{more}"
     yield ""
-    yield "  As a student: My work shows every result with its hint; Open JupyterLab, then nbgrader > Assignment List."
+    yield "  As a student: My work shows every result with its hint; Open JupyterLab, then nbgrader > Assignment List:"
+    yield "  fetch, edit, submit, and see the official result seconds later."
     yield "  As an organizer: Cohort shows points, estimates and how sure they are; click a person for the reasons."
-    yield "  As an instructor: Open JupyterLab, then nbgrader > Formgrader."
+    yield "  As an instructor: Grading shows the queue; Open JupyterLab, then nbgrader > Formgrader."
     yield ""
     yield "  DEMONSTRATION ONLY: one Unix user plays everybody, so nothing keeps the people apart. It listens on"
     yield f"  127.0.0.1 alone. Log: {hub.settings.log}"

@@ -32,6 +32,7 @@ class ExerciseRow:
 
     title: Annotated[str, "What the exercise asks for."]
     id: Annotated[str, "What the answer is called in the notebook."]
+    exercise: Annotated[str, "The exercise's name in the records."]
     mark: Annotated[Mark, "How the hidden checks judged the answer."]
     points: Annotated[str, "Points earned; a dash when we could not grade it. A bonus exercise earns none."]
     max_points: Annotated[str, "Points that the exercise is worth; empty for a bonus."]
@@ -59,6 +60,9 @@ class AttemptView:
     rows: Annotated[tuple[ExerciseRow, ...], "One line per exercise, in the notebook's order."]
     notes: Annotated[tuple[str, ...], "What happened while the notebook was read."]
     error: Annotated[str, "Why the file could not be read; empty when it could."]
+    changed: Annotated[str, "What a regrade changed; empty when none did."]
+    late: Annotated[str, "How late it came and what that costs; empty when it was in time."]
+    poll_s: Annotated[int, "After how many seconds to ask again; 0 when nothing will change by itself."]
 
 
 @dataclass(frozen=True)
@@ -217,6 +221,54 @@ class CohortPage:
     shown: Annotated[str, "Which students this part of the table shows."]
     legend: Annotated[tuple[str, ...], "How the estimate was made, and how to read it."]
     too_early: Annotated[str, "Why nobody can be judged yet; empty when somebody can."]
+    snapshot: Annotated[Snapshot, "Which state of the records this is."]
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A hand-in that our grader gave up on."""
+
+    attempt: Annotated[str, "The attempt's own number."]
+    who: Annotated[str, "The student's name in the records."]
+    assignment: Annotated[str, "The assignment's folder."]
+    since: Annotated[Moment | None, "Since when it stands so."]
+    n_tries: Annotated[int, "How often it was tried."]
+    reason: Annotated[str, "What went wrong the last time."]
+
+
+@dataclass(frozen=True)
+class DisputeLine:
+    """A student's report that a result is wrong."""
+
+    at: Annotated[Moment, "When it was filed."]
+    who: Annotated[str, "The student's name in the records."]
+    attempt: Annotated[str, "The attempt's own number."]
+    exercise: Annotated[str, "The exercise."]
+    why: Annotated[str, "The student's words."]
+
+
+@dataclass(frozen=True)
+class TimeLine:
+    """What grading one exercise costs."""
+
+    exercise: Annotated[str, "The exercise."]
+    n: Annotated[str, "How many verdicts there are."]
+    p50: Annotated[str, "Half of them cost at most so much computing."]
+    p95: Annotated[str, "Nineteen in twenty of them cost at most so much computing."]
+    n_infra: Annotated[str, "How many are unscored by our fault."]
+    n_disputed: Annotated[str, "How often students reported a result as wrong."]
+
+
+@dataclass(frozen=True)
+class GradingPage:
+    """How grading is doing."""
+
+    facts: Annotated[tuple[Count, ...], "The queue in numbers."]
+    oldest: Annotated[str, "How long the oldest hand-in has waited."]
+    dead: Annotated[tuple[DeadLetter, ...], "Hand-ins that our grader gave up on. None of them is a zero."]
+    disputes: Annotated[tuple[DisputeLine, ...], "The newest reports of results that students think are wrong."]
+    times: Annotated[tuple[TimeLine, ...], "What grading costs, by exercise."]
+    releases: Annotated[tuple[str, ...], "What is released, and which run of the gate let it out."]
     snapshot: Annotated[Snapshot, "Which state of the records this is."]
 
 

@@ -12,8 +12,8 @@ from types import MappingProxyType
 
 from tornado import web
 
-from autograder.service import handlers
-from autograder.service.roles import FLAGS, READ_ALL
+from autograder.service import api, handlers
+from autograder.service.roles import FLAGS, GRADE, READ_ALL
 from autograder.service.shell import INSIDE, PUBLIC, Callback
 
 # Ids and pseudonyms are ours and consist of these; anything else is no such page.
@@ -30,7 +30,11 @@ class Route:
 
 
 def _get(path: str, handler: type[web.RequestHandler], scope: str) -> Route:
-    return Route(path, handler, MappingProxyType({"GET": scope}))
+    return _route(path, handler, GET=scope)
+
+
+def _route(path: str, handler: type[web.RequestHandler], **needs: str) -> Route:
+    return Route(path, handler, MappingProxyType(needs))
 
 
 ROUTES: tuple[Route, ...] = (
@@ -40,6 +44,19 @@ ROUTES: tuple[Route, ...] = (
     _get("cohort", handlers.Cohort, READ_ALL),
     _get(f"cohort/student/{_ID}", handlers.Person, FLAGS),
     _get(f"cohort/student/{_ID}/attempt/{_ID}", handlers.PersonAttempt, FLAGS),
+    _get(f"me/attempt/{_ID}/state", handlers.OwnState, INSIDE),
+    _route(f"me/attempt/{_ID}/dispute", handlers.Dispute, POST=INSIDE),
+    _get("grading", handlers.Grading, GRADE),
+    _route(f"grading/{_ID}/retry", handlers.Retry, POST=GRADE),
+    _get("api/assignments", api.Releases, INSIDE),
+    _get(f"api/assignments/{_ID}/files", api.ReleaseFiles, INSIDE),
+    _route(f"api/assignments/{_ID}/hand-in", api.HandIn, POST=INSIDE),
+    _route(f"api/assignments/{_ID}/release", api.ReleaseDoor, POST=GRADE, DELETE=GRADE),
+    _get("api/attempts", api.Attempts, INSIDE),
+    _get(f"api/attempts/{_ID}", api.AttemptState, INSIDE),
+    _get(f"api/attempts/{_ID}/feedback", api.AttemptFeedback, INSIDE),
+    _get("api/submissions", api.Submissions, GRADE),
+    _get(f"api/submissions/{_ID}/files", api.SubmissionFiles, GRADE),
     _get("healthz", handlers.Health, PUBLIC),
     _get(r"static/([a-z]+\.[a-z]+)", handlers.AssetFile, PUBLIC),
     _get("oauth_callback", Callback, PUBLIC),

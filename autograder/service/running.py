@@ -27,7 +27,6 @@ import psutil
 from autograder.course import Course
 from autograder.errors import BootcampError, InfraError
 from autograder.home import Home
-from autograder.service.handout import hand_out
 from autograder.service.hub import SETTINGS_VARIABLE, Accounts, HubSettings, Ports
 from autograder.service.roles import SERVICE
 
@@ -72,19 +71,18 @@ class RunningHub:
 
 
 @contextmanager
-def running(home: Home, course: Course, accounts: Accounts, port: int) -> Iterator[RunningHub]:
-    """Start the Hub, wait until it and our service answer, yield it, stop it and all it started.
+def running(home: Home, course: Course, accounts: Accounts, port: int, n_workers: int = 0) -> Iterator[RunningHub]:
+    """Start the Hub and as many graders, wait until it and our service answer, yield it, stop it and all it started.
 
     Raises: BootcampError when the port is taken or another Hub runs in this home, InfraError when it does not start.
     """
     ports = Ports(port, *_free_ports(3)) if is_free(port) else _taken(port)
-    settings = HubSettings(course.root, home.path, config_folder(course), home.ledger_url, accounts, ports)
+    settings = HubSettings(course.root, home.path, config_folder(course), home.ledger_url, accounts, ports, n_workers)
     settings.make_folders()
     with _locked(settings.folder / "lock") as lock, open(settings.log, "ab") as log:
         path, password = settings.write(), settings.password()
         # nbgrader's course folder is the instructor's root, and must exist before the first instructor comes.
         home.nbgrader_root.mkdir(exist_ok=True)
-        hand_out(course, settings.exchange)
         process = subprocess.Popen(
             [sys.executable, "-m", "jupyterhub", "-f", str(settings.config / _CONFIG_FILE)],
             cwd=settings.folder,

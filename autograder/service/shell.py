@@ -18,15 +18,17 @@ from jinja2 import Environment
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated
 from tornado import web
 
-from autograder.service.roles import READ_ALL
+from autograder.service.roles import GRADE, READ_ALL
 
 PUBLIC = "public"  # needed by nobody: a health check, a style sheet, the way back from the login
 INSIDE = "inside"  # needed: to be allowed into the service at all, which the Hub's own access scope says
 
 _HEADERS: Mapping[str, str] = {
-    # No script at all, no style but our file, no frame of a stranger: what a student writes can only ever be text.
+    # No script and no style but our files, no frame of a stranger: what a student writes can only ever be text. The one
+    # script (htmx) asks our own addresses only, and is told to evaluate nothing.
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -55,7 +57,7 @@ class Link:
     scope: str
 
 
-NAVIGATION = (Link("cohort", "Cohort", READ_ALL), Link("me", "My work", INSIDE))
+NAVIGATION = (Link("cohort", "Cohort", READ_ALL), Link("grading", "Grading", GRADE), Link("me", "My work", INSIDE))
 
 _log = logging.getLogger(__name__)
 
@@ -106,9 +108,15 @@ class Shell(web.RequestHandler):
             "course": self.settings["desk"].catalog.title,
             "viewer": viewer,
             "links": links,
+            "xsrf": self.page_token(),
+            "live": False,
             "here": "",
         }
         self.finish(environment.get_template(template).render({**around, **values}))
+
+    def page_token(self) -> str:
+        """Return what a form on this page proves itself with; "" where nobody is signed in by cookie."""
+        return ""
 
 
 class NotFound(Shell):
@@ -139,9 +147,7 @@ class Guarded(HubOAuthenticated, Shell):
         # on a stranger's page is nobody here.
         model = await self.hub_auth.get_user(self, sync=False)
         if model is None:
-            if self.request.method not in _SAFE_METHODS:
-                raise web.HTTPError(403)
-            self.redirect(self.get_login_url())
+            self.stranger()
             return
         scopes = frozenset(model.get("scopes", ()))
         if model.get("kind") != "user" or not self.hub_auth.check_scopes(self.hub_scopes, model):
@@ -149,6 +155,19 @@ class Guarded(HubOAuthenticated, Shell):
         self.viewer = Viewer(model["name"], scopes)
         if needed != INSIDE and not self.viewer.may(needed):
             raise web.HTTPError(403)
+
+    def stranger(self) -> None:
+        """Answer somebody whom the Hub does not know: sent to sign in, or refused where that cannot help."""
+        # A script that asks for a piece of a page must not get the sign-in form in its place.
+        if self.request.method not in _SAFE_METHODS or self.request.headers.get("HX-Request"):
+            raise web.HTTPError(403)
+        self.redirect(self.get_login_url())
+
+    def page_token(self) -> str:
+        if self.viewer is None or getattr(self, "_token_authenticated", False):
+            return ""
+        token = self.xsrf_token
+        return token.decode() if isinstance(token, bytes) else str(token)
 
 
 class Callback(HubOAuthCallbackHandler, Shell):

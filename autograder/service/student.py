@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from autograder.course import Assignment, Exercise
+from autograder.deadlines import Lateness
 from autograder.grading.verdict import Status, Verdict
 from autograder.records.model import AssignmentResult, AttemptResult, Tries
 from autograder.service import wording
 from autograder.service.catalog import Catalog
 from autograder.service.pages import AssignmentCard, AttemptLink, AttemptView, ExerciseRow
+from autograder.service.standing import Queued
 from autograder.service.wording import Mark, Moment
 
+Names = Sequence[str]  # all that the student goes by: due dates are asked for by them
 
-def cards(catalog: Catalog, results: Sequence[AssignmentResult]) -> tuple[AssignmentCard | None, tuple[AssignmentCard, ...]]:
+
+def cards(
+    catalog: Catalog, results: Sequence[AssignmentResult], states: Queued, names: Names, now: datetime
+) -> tuple[AssignmentCard | None, tuple[AssignmentCard, ...]]:
     """Return the card of what was handed in last, if anything was, and the cards of all other assignments.
 
     Those of the course come in teaching order, then those that the course no longer has.
@@ -22,26 +29,30 @@ def cards(catalog: Catalog, results: Sequence[AssignmentResult]) -> tuple[Assign
     known = [a.id for a in catalog.assignments]
     last = max(results, key=lambda r: r.latest.attempt.received_at) if results else None
     others = [i for i in [*known, *sorted(by_id.keys() - set(known))] if last is None or i != last.assignment]
-    return card(catalog, last.assignment, last) if last else None, tuple(card(catalog, i, by_id.get(i)) for i in others)
+    found = {i: card(catalog, i, by_id.get(i), states, names, now) for i in [*others, *([last.assignment] if last else [])]}
+    return found[last.assignment] if last else None, tuple(found[i] for i in others)
 
 
-def card(catalog: Catalog, assignment_id: str, result: AssignmentResult | None) -> AssignmentCard:
+def card(
+    catalog: Catalog, assignment_id: str, result: AssignmentResult | None, states: Queued, names: Names, now: datetime
+) -> AssignmentCard:
     """Return the card of one assignment, whether or not anything was handed in."""
     assignment, manifest = catalog.assignment(assignment_id), catalog.manifest(assignment_id)
-    newest = attempt_view(catalog, result, result.latest) if result else None
+    newest = attempt_view(catalog, result, result.latest, states, names) if result else None
+    due = catalog.lateness(assignment_id, now, *names).due
     return AssignmentCard(
         id=assignment_id,
         title=catalog.name(assignment_id),
         place=_place(assignment),
-        due=Moment.of(assignment.due) if assignment and assignment.due else None,
+        due=Moment.of(due) if due else None,
         mark=newest.mark if newest else wording.NOT_HANDED_IN,
         max_points=newest.max_points if newest else wording.number(manifest.max_points if manifest else None),
         newest=newest,
-        earlier=tuple(_link(a) for a in reversed(result.attempts[:-1])) if result else (),
+        earlier=tuple(_link(a, states) for a in reversed(result.attempts[:-1])) if result else (),
     )
 
 
-def attempt_view(catalog: Catalog, result: AssignmentResult, attempt: AttemptResult) -> AttemptView:
+def attempt_view(catalog: Catalog, result: AssignmentResult, attempt: AttemptResult, states: Queued, names: Names) -> AttemptView:
     """Return one attempt with a line per exercise."""
     exercises = catalog.exercises(result.assignment)
     tries = {t.exercise: t for t in result.tries}
@@ -56,7 +67,7 @@ def attempt_view(catalog: Catalog, result: AssignmentResult, attempt: AttemptRes
         number=attempt.number,
         received=Moment.of(attempt.attempt.received_at),
         graded=Moment.of(attempt.graded_at) if attempt.graded_at else None,
-        mark=attempt_mark(attempt),
+        mark=states.mark(attempt),
         points=wording.number(attempt.points) if attempt.verdicts else wording.NOTHING,
         max_points=wording.number(_max_points(attempt, exercises)),
         share=_share(attempt.points, attempt.max_points),
@@ -65,31 +76,29 @@ def attempt_view(catalog: Catalog, result: AssignmentResult, attempt: AttemptRes
         rows=tuple(_row(v, exercises.get(v.exercise), tries.get(v.exercise)) for v in attempt.verdicts),
         notes=attempt.notes,
         error=attempt.error,
+        changed=states.changed(attempt),
+        late=_late(catalog.lateness(result.assignment, attempt.attempt.received_at, *names)),
+        poll_s=0 if states.is_settled(attempt) else states.pause_s(attempt),
     )
 
 
-def attempt_mark(attempt: AttemptResult) -> Mark:
-    """Return where an attempt stands; our own fault outweighs every other word but "unreadable"."""
-    if not attempt.is_graded:
-        return wording.WAITING
-    if attempt.error:
-        return wording.UNREADABLE
-    if attempt.n_infra:
-        return wording.UNSCORED
-    passed = bool(attempt.verdicts) and all(v.status is Status.PASS for v in attempt.verdicts)
-    return wording.ALL_PASSED if passed else wording.GRADED
+def _late(lateness: Lateness) -> str:
+    if not lateness.is_late:
+        return ""
+    kept = f"; it keeps {wording.number(100 * lateness.share)} % of its points" if lateness.share < 1 else ""
+    return f"Handed in late, on day {lateness.n_days} after the due date{kept}."
 
 
 def _place(assignment: Assignment | None) -> str:
     return f"Week {assignment.week} · {assignment.track}" if assignment else "No longer in the course"
 
 
-def _link(attempt: AttemptResult) -> AttemptLink:
+def _link(attempt: AttemptResult, states: Queued) -> AttemptLink:
     return AttemptLink(
         id=attempt.attempt.id,
         number=attempt.number,
         received=Moment.of(attempt.attempt.received_at),
-        mark=attempt_mark(attempt),
+        mark=states.mark(attempt),
         points=wording.number(attempt.points) if attempt.verdicts else wording.NOTHING,
         max_points=wording.number(attempt.max_points) if attempt.verdicts else wording.NOTHING,
     )
@@ -101,6 +110,7 @@ def _row(verdict: Verdict, exercise: Exercise | None, tries: Tries | None) -> Ex
     return ExerciseRow(
         title=exercise.title if exercise else verdict.exercise,
         id=exercise.name if exercise else verdict.exercise,
+        exercise=verdict.exercise,
         mark=_verdict_mark(verdict),
         points=wording.number(verdict.points) if verdict.max_points else "bonus",
         max_points=wording.number(verdict.max_points) if verdict.max_points else "",

@@ -65,10 +65,30 @@ PARTLY = Mark("partly", "half", "part", "Some hidden checks accepted the answer,
 
 NOT_HANDED_IN = Mark("not handed in", "ring", "mute", "Nothing has arrived yet.")
 WAITING = Mark("waiting to be graded", "clock", "part", "It has arrived and is kept. Grading takes seconds, sometimes minutes.")
+RUNNING = Mark("being graded", "clock", "part", "A grader works on it right now.")
+RETRIED = Mark(
+    "delayed: our fault",
+    "again",
+    "ours",
+    "Our grader failed at it, and it will be graded again by itself. It costs you no attempt.",
+)
 UNREADABLE = Mark("could not be read", "alert", "bad", "The file that arrived is not a notebook of this assignment.")
 UNSCORED = Mark("partly unscored: our fault", "again", "ours", "We could not grade every exercise. None of them counts as zero.")
 GRADED = Mark("graded", "half", "part", "Every exercise has its result; not all of them earned full points.")
 ALL_PASSED = Mark("all passed", "check", "good", "Every exercise earned full points.")
+
+
+def queued(position: int | None) -> Mark:
+    """Return the mark of an attempt that waits: position counts from 1, None is not known."""
+    if position is None:
+        return WAITING
+    return Mark(f"waiting, {ordinal(position)} in line", WAITING.icon, WAITING.tone, WAITING.help)
+
+
+def ordinal(n: int) -> str:
+    """Return "1st", "2nd", "3rd", "11th"."""
+    last = {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th") if n % 100 not in (11, 12, 13) else "th"
+    return f"{n}{last}"
 
 
 def plain(value: object) -> object:
