@@ -361,7 +361,7 @@ def test_events_that_belong_together_are_appended_together(ledger: Ledger, ann: 
     before = ledger.last_event()
 
     numbers = ledger.record_all([("x.run", None, {"n": 1}), ("x.row", ann, {"n": 2})], minute(5), "organizer")
-    with pytest.raises(sa.exc.StatementError):
+    with pytest.raises((sa.exc.StatementError, TypeError)):
         ledger.record_all([("x.run", None, {}), ("x.row", ann, {"n": object()})], minute(6), "organizer")
 
     assert numbers == [before + 1, before + 2]

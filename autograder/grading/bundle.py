@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import platform
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -17,11 +15,11 @@ from typing import TypeVar
 from autograder.course import Assignment, Manifest
 from autograder.errors import CourseError
 from autograder.grading.checks import Check, Variant
+from autograder.grading.fingerprint import engine_id, fingerprints
 from autograder.submission.definitions import definitions
 from autograder.submission.model import Cell
 
 T = TypeVar("T")
-_ENGINE_ROOMS = ("submission", "sandbox", "grading")
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,7 @@ class Bundle:
     variants: tuple[Variant, ...]
     reference: Mapping[str, str]
     build: str
+    fingerprints: Mapping[str, str] = field(default_factory=dict)  # exercise -> what its verdict depends on, hashed
 
     @property
     def setup(self) -> tuple[Cell, ...]:
@@ -81,12 +80,20 @@ def load_bundle(assignment: Assignment, *, variants: bool = False) -> Bundle:
     checks = _by_exercise(assignment, manifest)
     found = tuple(_variants(assignment, manifest)) if variants else ()
     bundle = Bundle(manifest, checks, found, reference, build_id(assignment))
+    bundle = replace(bundle, fingerprints=_fingerprints(assignment, bundle))
     for v in found:
         try:
             bundle.variant_source(v)
         except ValueError as e:
             raise CourseError(v.file, v.line, f'"{v.label}" for {v.exercise}: {e}.') from None
     return bundle
+
+
+def _fingerprints(assignment: Assignment, bundle: Bundle) -> dict[str, str]:
+    exercises = bundle.manifest.exercises
+    needed = {e.id: [bundle.reference[n] for n in (e.id, *bundle.needed_by(e.id))] for e in exercises}
+    found = fingerprints(exercises, bundle.checks, needed, sorted(assignment.folder.glob("hidden*.py")))
+    return {id: f"{engine_id()}:{value}" for id, value in found.items()}
 
 
 def _reference(assignment: Assignment, manifest: Manifest) -> dict[str, str]:
@@ -155,10 +162,8 @@ def _module(assignment: Assignment, path: Path) -> ModuleType:
 
 def build_id(assignment: Assignment) -> str:
     """Return the name of what a verdict depends on besides the answer and the drawn inputs: a hash, cheap to compute."""
-    package = Path(__file__).parents[1]
-    paths = [p for room in _ENGINE_ROOMS for p in sorted((package / room).rglob("*.py"))]
-    paths += [*sorted(assignment.folder.glob("hidden*.py")), assignment.solution, assignment.release / "assignment.json"]
-    digest = hashlib.sha256(f"{platform.python_version()} {version('torch')} {version('numpy')}".encode())
+    paths = [*sorted(assignment.folder.glob("hidden*.py")), assignment.solution, assignment.release / "assignment.json"]
+    digest = hashlib.sha256(engine_id().encode())
     for path in paths:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

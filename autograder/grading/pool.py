@@ -21,22 +21,28 @@ from typing import Self
 
 from autograder.course import load
 from autograder.errors import BootcampError, InfraError
-from autograder.grading.verdict import Graded
+from autograder.grading.verdict import Graded, Verdict
 from autograder.sandbox.jail import kernel
 from autograder.submission.notebook import MAX_BYTES
 
 _TRIES = 2
 _JOB_WALL_S = 900.0
+_MAX_HEADER_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
 class Job:
-    """One notebook to grade. `key` is what the controller knows the job by; `student` keys the draw of inputs."""
+    """One notebook to grade. `key` is what the controller knows the job by; `student` keys the draw of inputs.
+
+    `known` are earlier verdicts of this student that may be used again; `only` names exercises to speak about.
+    """
 
     key: int
     assignment: str
     student: str
     raw: bytes
+    known: tuple[Verdict, ...] = ()
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,8 @@ class _Worker:
 
     def take(self, job: Job) -> None:
         self.job, self.started = job, time.monotonic()
-        header = {"assignment": job.assignment, "student": job.student}
+        known = [v.as_json() for v in job.known]
+        header = {"assignment": job.assignment, "student": job.student, "only": job.only, "known": known}
         self.pipe.send_bytes(json.dumps(header).encode())
         self.pipe.send_bytes(job.raw)
 
@@ -193,9 +200,10 @@ def _serve(pipe: Connection, controller: int, course_root: str, admitted_dir: st
         seed = pipe.recv_bytes(4096)
         with Session(load(Path(course_root)), seed, Path(admitted_dir), start_slot) as session:
             while True:
-                header = json.loads(pipe.recv_bytes(65536))
+                header = json.loads(pipe.recv_bytes(_MAX_HEADER_BYTES))
                 raw = pipe.recv_bytes(MAX_BYTES + (1 << 20))
-                _answer(pipe, partial(session.grade, raw, header["assignment"], header["student"]))
+                known = [Verdict.from_json(v) for v in header["known"]]
+                _answer(pipe, partial(session.grade, raw, header["assignment"], header["student"], known, header["only"]))
     except (EOFError, OSError):
         return
     except BootcampError as e:

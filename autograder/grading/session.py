@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,7 +21,7 @@ from autograder.grading.bundle import load_bundle
 from autograder.grading.grade import Grader
 from autograder.grading.run import run_checks
 from autograder.grading.score import passed_share, unscored
-from autograder.grading.verdict import Graded, Status
+from autograder.grading.verdict import Graded, Status, Verdict
 from autograder.sandbox.box import Limits, Slot
 from autograder.sandbox.tiers import meets
 from autograder.submission.compose import compose
@@ -55,13 +55,18 @@ class Session:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.slot.close()
 
-    def grade(self, raw: bytes, assignment_id: str, student: str) -> Graded:
-        """Grade one notebook. An assignment that is not admitted leaves every exercise unscored, with the reason."""
+    def grade(
+        self, raw: bytes, assignment_id: str, student: str, known: Iterable[Verdict] = (), only: Collection[str] = ()
+    ) -> Graded:
+        """Grade one notebook. An assignment that is not admitted leaves every exercise unscored, with the reason.
+
+        `known` and `only` as `Grader.grade` takes them.
+        """
         try:
             grader = self.grader(assignment_id)
         except InfraError as e:
             return self._unscored(raw, assignment_id, str(e))
-        return grader.grade(raw, student)
+        return grader.grade(raw, student, known, only)
 
     def grader(self, assignment_id: str) -> Grader:
         """Return the grader of an admitted assignment. Raises: InfraError with the reason when it is not admitted."""

@@ -45,6 +45,7 @@ class Verdict:
     hint: str = ""
     notes: tuple[str, ...] = ()
     cpu_s: float = 0.0
+    key: str = ""  # what the verdict follows from (known.py); empty where it must not be used again
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON data; `from_json` is its inverse."""

@@ -174,6 +174,7 @@ def _insert_verdicts(db: Connection, event: int, verdicts: list[tuple[int, Verdi
             "hint": _storable(v.hint),
             "notes": _list(v.notes),
             "checks": [{**asdict(c), "hint": _storable(c.hint)} for c in v.checks],
+            "key": v.key or None,
         }
         for position, v in verdicts
     ]

@@ -16,7 +16,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
-from autograder.grading.verdict import Graded
+from autograder.grading.verdict import Graded, Verdict
 from autograder.records import append, chain, database, handing_in, migrate, people, results, settling, tables, times
 from autograder.records import schema as t
 from autograder.records.first_tries import first_tries
@@ -246,6 +246,11 @@ class Ledger:
         """Return a student's own results: per assignment the attempts, per attempt the standing verdicts, and tries."""
         with self._engine.connect() as db:
             return results.results(db, pseudonym, assignment)
+
+    def known(self, pseudonym: str, assignment: str, limit: int = 400) -> list[Verdict]:
+        """Return the student's newest verdicts that may be used again (grading/known.py), oldest first."""
+        with self._engine.connect() as db:
+            return results.known(db, pseudonym, assignment, limit)
 
     def gradings(self, attempt_id: str) -> list[Grading]:
         """Return everything that graders said of the attempt, oldest first, with the player's output: instructors only."""

@@ -43,6 +43,19 @@ def gradings(db: Connection, attempt_id: str) -> list[Grading]:
     return [Grading(**{**row, "notes": tuple(row["notes"])}) for row in db.execute(query).mappings()]
 
 
+def known(db: Connection, pseudonym: str, assignment: str, limit: int) -> list[Verdict]:
+    """Return the student's newest verdicts that may be used again, oldest first."""
+    v, a = t.verdict.c, t.attempt.c
+    query = (
+        select(t.verdict)
+        .join(t.grading, v.grading == t.grading.c.event)
+        .join(t.attempt, t.grading.c.attempt == a.id)
+        .where(a.pseudonym == pseudonym, a.assignment == assignment, v.key.is_not(None))
+        .order_by(v.grading.desc(), v.position)
+    )
+    return [_verdict(row) for row in db.execute(query.limit(limit))][::-1]
+
+
 def _verdicts(db: Connection, mine: list[ColumnElement[bool]]) -> dict[str, tuple[Verdict, ...]]:
     s = standing(None, *mine, with_texts=True)
     rows = db.execute(select(s).order_by(s.c.attempt, s.c.position, s.c.exercise))
@@ -51,7 +64,7 @@ def _verdicts(db: Connection, mine: list[ColumnElement[bool]]) -> dict[str, tupl
 
 def _verdict(row: Row[Any]) -> Verdict:
     names = ("exercise", "status", "points", "max_points", "checks", "hint", "notes", "cpu_s")
-    return Verdict.from_json({name: getattr(row, name) for name in names})
+    return Verdict.from_json({**{name: getattr(row, name) for name in names}, "key": row.key or ""})
 
 
 def _newest_gradings(db: Connection, mine: list[ColumnElement[bool]]) -> dict[str, Row[Any]]:

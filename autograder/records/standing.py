@@ -13,7 +13,7 @@ NOW = 2**31 - 1
 NEWEST_SCORED_FIRST = (t.verdict.c.points.is_(None), t.grading.c.event.desc())
 
 _SHORT = ("exercise", "position", "status", "points", "max_points", "fraction", "evidence", "cpu_s")
-_LONG = ("hint", "notes", "checks")
+_LONG = ("hint", "notes", "checks", "key")
 
 
 def standing(as_of: int | None, *attempts: ColumnElement[bool], with_texts: bool = False) -> Subquery:

@@ -114,7 +114,8 @@ class Worker:
                 self._fail(lease, attempt, str(e))
                 continue
             self._held[lease.job] = (lease, attempt)
-            self.graders.submit(Job(lease.job, attempt.assignment, attempt.pseudonym, raw))
+            known = tuple(self.ledger.known(attempt.pseudonym, attempt.assignment))
+            self.graders.submit(Job(lease.job, attempt.assignment, attempt.pseudonym, raw, known))
         return n > 0
 
     def _settle_found(self) -> bool:
