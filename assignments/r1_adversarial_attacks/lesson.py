@@ -804,7 +804,7 @@ print(f"median length of an image: {x[:60].flatten(1).norm(dim=1).median():.1f}"
 # %% [markdown]
 # <details><summary>What to take away</summary>
 #
-# Half of the natural network's images have a mistake within about a sixth of their own length. Training against l-infinity
+# Half of the natural network's images have a mistake within about 15 % of their own length. Training against l-infinity
 # helps against l2 too, but not much. These distances are *upper* bounds on the true ones: a better minimiser can only make them
 # smaller.
 #
