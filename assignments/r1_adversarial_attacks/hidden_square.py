@@ -6,10 +6,10 @@ side explains every changed pixel of the query.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +105,7 @@ def begins_with_stripes(student: Student, rng: np.random.Generator) -> None:
                 what = f"first query, example {i}, channel {channel}, column {column}"
                 assert is_up or is_down, f"{what}: not the column of x, all of it moved by eps or all of it by -eps, and clipped."
                 signs.append(bool(is_up))
-    n_up, flips = sum(signs), sum(a != b for a, b in pairwise(signs))
+    n_up, flips = sum(signs), sum(a != b for a, b in itertools.pairwise(signs))
     # 126 fair coins: fewer than 25 of one side, or of changes, once in 10^11.
     assert 25 <= n_up <= 101, f"first query: {n_up} of 126 stripes go up, expected about half."
     assert 25 <= flips <= 101, (
