@@ -19,6 +19,8 @@ _COMMANDS = {
     "grade": "Grade notebooks in the box, record and publish the results.",
     "work": "Grade what is handed in, as it comes.",
     "release": "Let an assignment out to students, if the gate has passed exactly its files.",
+    "regrade": "Replay every attempt at an assignment; show, append or undo what changes.",
+    "replay": "Grade one attempt again and print its verdicts as JSON.",
     "progress": "Evaluate the tracker: who is ready for more, and how sure that is.",
     "doctor": "Show what box this machine can offer, and what to change.",
     "serve": "Start JupyterHub with the pages on 127.0.0.1.",

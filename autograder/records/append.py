@@ -39,8 +39,12 @@ def add_attempt(db: Connection, attempt: Attempt, actor: str) -> bool:
     return True
 
 
-def add_grading(db: Connection, attempt: Attempt, graded: Graded, at: datetime, actor: str) -> Appended:
+def add_grading(
+    db: Connection, attempt: Attempt, graded: Graded, at: datetime, actor: str, because: Mapping[str, Any] | None = None
+) -> Appended:
     """Append what `graded` says that this build has not said before; see the theory of operation of this package.
+
+    `because` joins the event's payload: what made us grade.
 
     Raises: LedgerError when the verdicts contradict each other, the attempt or the rules of points.
     """
@@ -57,7 +61,7 @@ def add_grading(db: Connection, attempt: Attempt, graded: Graded, at: datetime, 
         return Appended(attempt.id, Outcome.DUPLICATE, tries[-1]["event"], 0, False)
     points |= {v.exercise: v.points for v in new}
     complete = not graded.error and None not in points.values()
-    event = _insert(db, attempt, graded, at, actor, "graded", len(tries) + 1, complete)
+    event = _insert(db, attempt, graded, at, actor, len(tries) + 1, complete, because or {})
     _insert_verdicts(db, event, [(graded.verdicts.index(v), v) for v in new])
     return Appended(attempt.id, Outcome.COMPLETED if tries else Outcome.RECORDED, event, len(new), complete)
 
@@ -137,16 +141,24 @@ def _said(db: Connection, gradings: list[int]) -> dict[str, float | None]:
 
 
 def _insert(
-    db: Connection, attempt: Attempt, graded: Graded, at: datetime, actor: str, origin: str, try_no: int, complete: bool
+    db: Connection,
+    attempt: Attempt,
+    graded: Graded,
+    at: datetime,
+    actor: str,
+    try_no: int,
+    complete: bool,
+    because: Mapping[str, Any],
 ) -> int:
     payload = {"attempt": attempt.id, "grader_build": graded.grader_build, "tier": graded.tier, "try": try_no, "complete": complete}
+    payload |= because
     event = add_event(db, "attempt.graded", at, actor, attempt.pseudonym, payload)
     row = {
         "event": event,
         "attempt": attempt.id,
         "grader_build": graded.grader_build,
         "tier": graded.tier,
-        "origin": origin,
+        "origin": "graded",
         "try_no": try_no,
         "complete": complete,
         "graded_at": at,

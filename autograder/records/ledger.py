@@ -98,12 +98,12 @@ class Ledger:
 
         Raises: LedgerError when the name is enrolled in another cohort.
         """
-        with self._writing() as db:
+        with self.writing() as db:
             return people.enrol(db, name, cohort, at, self._draw(), actor)
 
     def leave(self, pseudonym: str, at: datetime, actor: str = "system") -> int:
         """Record that the student left; return the event. Raises: LedgerError when there is no such student."""
-        with self._writing() as db:
+        with self.writing() as db:
             return people.leave(db, pseudonym, at, actor)
 
     def student(self, name: str) -> Student | None:
@@ -126,7 +126,7 @@ class Ledger:
 
         Raises: LedgerError when the id is taken by another hand-in or the student is not enrolled.
         """
-        with self._writing() as db:
+        with self.writing() as db:
             return append.add_attempt(db, attempt, actor)
 
     def hand_in(
@@ -147,7 +147,7 @@ class Ledger:
         was never fully graded, by our fault); bytes equal to an older attempt are a new one.
         Raises: LedgerError when the student is not enrolled.
         """
-        with self._writing() as db:
+        with self.writing() as db:
             return handing_in.hand_in(db, self.queue, pseudonym, assignment, sha256, received_at, files or {}, priority, actor)
 
     def files(self, attempt_id: str) -> dict[str, str]:
@@ -157,7 +157,7 @@ class Ledger:
 
     def enqueue(self, attempts: Sequence[str], priority: int, at: datetime) -> int:
         """Queue recorded attempts that have no live job, in one transaction; return how many."""
-        with self._writing() as db:
+        with self.writing() as db:
             return self.queue.enqueue(db, attempts, priority, at)
 
     def settle(self, lease: Lease, graded: Graded, graded_at: datetime, actor: str = "grader") -> Settled:
@@ -166,17 +166,17 @@ class Ledger:
         What is unscored by our fault is recorded, and the job waits for another try.
         Raises: StaleLeaseError when the lease is lost: then nothing is recorded.
         """
-        with self._writing() as db:
+        with self.writing() as db:
             return settling.settle(db, self.queue, lease, graded, graded_at, actor)
 
     def fail(self, lease: Lease, reason: str) -> str:
         """Count a try that failed by our fault, without a word on the attempt; return "queued" or "dead"."""
-        with self._writing() as db:
+        with self.writing() as db:
             return self.queue.fail(db, lease, reason)
 
     def give_back(self, lease: Lease) -> None:
         """Put a claimed job back untried. Raises: StaleLeaseError."""
-        with self._writing() as db:
+        with self.writing() as db:
             self.queue.give_back(db, lease)
 
     def retry(self, attempt_id: str, at: datetime, actor: str) -> bool:
@@ -184,7 +184,7 @@ class Ledger:
         attempt = self.attempt(attempt_id)
         if attempt is None:
             return False
-        with self._writing() as db:
+        with self.writing() as db:
             revived = self.queue.revive(db, attempt_id)
             if revived:
                 append.add_event(db, "attempt.retried", at, actor, attempt.pseudonym, {"attempt": attempt_id})
@@ -195,7 +195,7 @@ class Ledger:
 
         Raises: LedgerError when grading and attempt contradict each other, see `append.add_grading`.
         """
-        with self._writing() as db:
+        with self.writing() as db:
             append.add_attempt(db, attempt, actor)
             return append.add_grading(db, attempt, graded, graded_at, actor)
 
@@ -207,12 +207,12 @@ class Ledger:
         attempt = self.attempt(attempt_id)
         if attempt is None:
             raise LedgerError(f'no attempt "{attempt_id}" is recorded.')
-        with self._writing() as db:
+        with self.writing() as db:
             return append.add_restoration(db, attempt, grader_build, at, actor, reason)
 
     def record(self, kind: str, at: datetime, actor: str, subject: str | None, payload: Mapping[str, Any]) -> int:
         """Append an event that is neither attempt nor grading (an evaluation, a human's decision); return its number."""
-        with self._writing() as db:
+        with self.writing() as db:
             return append.add_event(db, kind, at, actor, subject, payload)
 
     def record_all(self, events: Iterable[tuple[str, str | None, Mapping[str, Any]]], at: datetime, actor: str) -> list[int]:
@@ -283,7 +283,14 @@ class Ledger:
             return db.execute(select(func.max(t.event.c.id))).scalar() or 0
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """Hold one read transaction, for the rooms beside this module."""
+        with self._engine.connect() as db:
+            yield db
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Hold the one write transaction, for the rooms beside this module: every event in it is linked at its end."""
         with database.writing(self._engine) as db:
             yield db
             chain.seal(db)
