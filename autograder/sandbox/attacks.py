@@ -12,6 +12,7 @@ import os
 import resource
 import socket
 import threading
+from collections.abc import Callable
 
 _SYSCALLS = {
     "x86_64": {
@@ -74,16 +75,35 @@ def write_any(folders: list[str]) -> list[str]:
 
 def signal_others() -> list[int]:
     """Signal a process that is not one's own."""
-    others = [int(p) for p in os.listdir("/proc") if p.isdigit()] if os.access("/proc", os.R_OK) else []
+    return _any_process(lambda pid: os.kill(pid, 0))
+
+
+def slow_others() -> list[int]:
+    """Set the priority or the cores of a process that is not one's own: to what they are, so that a success does no harm."""
+
+    def slow(pid: int) -> None:
+        try:
+            os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid))
+        except OSError:
+            os.sched_setaffinity(pid, os.sched_getaffinity(pid))
+
+    return _any_process(slow)
+
+
+def _any_process(act: Callable[[int], None]) -> list[int]:
+    try:
+        others = [int(p) for p in os.listdir("/proc") if p.isdigit()]
+    except OSError:
+        others = list(range(max(os.getpid() - 100, 2), os.getpid() + 100))  # a number needs no list
     reached = []
     for pid in {*others, os.getppid(), 1} - {0, os.getpid()}:
         try:
-            os.kill(pid, 0)
+            act(pid)
         except OSError:
             continue
         reached.append(pid)
     if not reached:
-        raise PermissionError("kill")
+        raise PermissionError("other processes")
     return reached
 
 
@@ -195,11 +215,11 @@ def fill_memory(n_bytes: int) -> int:
     return len(block)
 
 
-def _any_of(paths: list[str], act: object) -> list[str]:
+def _any_of(paths: list[str], act: Callable[[str], object]) -> list[str]:
     done = []
     for path in paths:
         try:
-            act(path)  # type: ignore[operator]
+            act(path)
         except OSError:
             continue
         done.append(path)

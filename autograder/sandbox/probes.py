@@ -90,6 +90,7 @@ def _attacks(slot: Slot) -> list[_Attack]:
         _Attack("reading the course, homes and accounts", "C", _LANDLOCK, "read_any", (ours,)),
         _Attack("writing to the system, the interpreter, /dev", "C", _LANDLOCK, "write_any", (fixed,)),
         _Attack("signalling other processes", "C", _LANDLOCK, "signal_others"),
+        _Attack("slowing other processes", "C", _SECCOMP, "slow_others"),
         _Attack("seeing other processes", "B", _NAMESPACES, "see_others"),
         *(_Attack(f"system call {name}", "C", _SECCOMP, "system_call", (name,)) for name in [*calls, "mount", "unshare"]),
         _Attack("file locks as a covert channel", "C", _SECCOMP, "lock_a_shared_file", (os.__file__,)),
