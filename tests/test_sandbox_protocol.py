@@ -26,6 +26,7 @@ from autograder.sandbox.protocol import (
     read_frame,
 )
 from autograder.sandbox.protocol.encode import DTYPES
+from tests.hostile.attacks_line import COLLIDING
 
 
 def there_and_back(value, caps=TO_PLAYER):
@@ -384,3 +385,15 @@ def test_a_generator_that_would_read_beyond_its_table_is_refused(left, following
     struct.pack_into("=i", state, 8, left)
     struct.pack_into("=Q", state, 16, following)
     refused(document({"$": "gen", "i": 0}, [["u8", [len(state)], len(state), None, 0, None]]), bytes(state))
+
+
+def test_keys_of_one_hash_are_few():
+    """A table of keys that collide would take time with the square of their number; the same key in many tables may stand."""
+    found: dict = {}
+    exec(COLLIDING, found)
+    keys = [key for key, _ in found["COLLIDING"]]
+    assert len({hash(key) for key in keys}) == 1
+    for tag, parts in (("d", [[{"$": "u", "v": list(k)}, 1] for k in keys]), ("s", [{"$": "u", "v": list(k)} for k in keys])):
+        refused(document({"$": tag, "v": parts}))
+    many = [{(1, 2): i, "a": frozenset([(3, 4)])} for i in range(2000)]
+    assert decode(encode(Message(1, "ok", many), is_call=False, caps=FROM_PLAYER).frame, caps=FROM_PLAYER).message.value == many

@@ -427,6 +427,49 @@ def test_observe_counts_operators_and_sizes(student):
     assert seen.operators == {"aten.mul.Tensor": 1}
 
 
+PROBED = """
+import torch, random
+import numpy as np
+kept = 0
+def view(x): return {"all": x, "half": [x[:1], x.clone()]}
+def in_place(x, y=None):
+    x[0].add_(1)
+    y["b"].mul_(2)
+def stateful(x):
+    global kept, news
+    kept = news = kept + 1
+    return x + torch.rand(()) + random.random() + np.random.rand()
+def pure(x): return x + 1
+"""
+
+
+def test_observe_probes_aliases_changes_and_state(open_program):
+    """Which memory a result shares, what a call changed, drew and kept: claimed, for a person."""
+    with open_program([Cell("answers", PROBED)]) as box:
+        x = torch.ones(2)
+        _, seen = box.student.observe("view", x)
+        assert seen.shares == {("all", "0"), ("half.0", "0")}
+        assert (seen.modified, seen.drew, seen.bound) == (frozenset(), frozenset(), frozenset())
+        _, seen = box.student.observe("in_place", [x], y={"b": torch.ones(1)})
+        assert seen.modified == {"0.0", "y.b"}
+        _, seen = box.student.observe("stateful", x)
+        assert (seen.drew, seen.bound) == ({"torch", "numpy", "random"}, {"kept", "news"})
+        _, seen = box.student.observe("pure", x)
+        assert not any((seen.shares, seen.modified, seen.drew, seen.bound))
+
+
+def test_source_and_mentions_are_read_from_what_was_handed_in(open_program):
+    """Evidence from the text itself: the player is not asked and cannot lie about it."""
+    program = [
+        Cell("1", "from torch import nn\n"),
+        Cell("2", "class A(nn.Module):\n    def make(self): return nn.MultiheadAttention(2, 2)\n"),
+    ]
+    with open_program([*program, Cell("3", "import os\ndef __getattr__(n): return None\n")]) as box:
+        assert "torch.nn.MultiheadAttention" in box.student.mentions("A")
+        assert box.student.source("A").startswith("class A(nn.Module):")
+        assert box.student.source("B") == ""
+
+
 def test_a_file_is_put_where_the_program_can_read_it(open_program):
     """file() returns a path for the student's own reader; names that leave the folder are refused."""
     with open_program([Cell("c", "def read(path):\n    with open(path, 'rb') as f: return f.read()")]) as box:

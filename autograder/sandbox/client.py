@@ -10,6 +10,7 @@ from autograder.sandbox.link import Link
 from autograder.sandbox.objects import RemoteModule, RemoteObject, invoke, target
 from autograder.sandbox.protocol import WireError
 from autograder.sandbox.student import BoxLost, Observation, StudentError
+from autograder.submission.mentions import definition, mentions
 from autograder.submission.model import Cell
 
 _DROP_AT = 32  # handles let go of before the player hears of it
@@ -25,6 +26,7 @@ class RemoteStudent:
         link.made, link.before = self._made, self._before
         self._objects: weakref.WeakValueDictionary[int, RemoteObject] = weakref.WeakValueDictionary()
         self._dropped: set[int] = set()
+        self._program: Sequence[Cell] = ()
 
     def fn(self, name: str, *, return_args: bool = False) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -55,10 +57,17 @@ class RemoteStudent:
 
     def observe(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, Observation]:
         answer = invoke(self._link, "observe", [], args, kwargs, target=target(None, name))
-        fits = type(answer) is list and len(answer) == 3 and type(answer[1]) is int and type(answer[2]) is dict
-        if not fits or not all(type(k) is str and type(n) is int for k, n in answer[2].items()):
+        if type(answer) is not list or len(answer) != 2 or not _is_observation(answer[1]):
             self._link.refuse("no observation")
-        return answer[0], Observation(answer[1], answer[2])
+        result, seen = answer
+        sets = {key: frozenset(seen[key]) for key in ("shares", "modified", "drew", "bound")}
+        return result, Observation(seen["max_numel"], seen["operators"], **sets)
+
+    def source(self, name: str) -> str:
+        return definition([cell.source for cell in self._program], name)
+
+    def mentions(self, name: str) -> frozenset[str]:
+        return mentions([cell.source for cell in self._program], name)
 
     def get(self, name: str) -> Any:
         return self._link.request("get", target=target(None, name), how="value")
@@ -79,6 +88,7 @@ class RemoteStudent:
     def execute(self, program: Sequence[Cell]) -> dict[str, StudentError]:
         """Execute the cells in order and return what each failing one raised, by label. Stops where the box dies."""
         failures: dict[str, StudentError] = {}
+        self._program = program
         for cell in program:
             try:
                 self._link.request("exec", label=cell.label, source=cell.source)
@@ -110,3 +120,17 @@ class RemoteStudent:
             handles = list(self._dropped)
             self._dropped.difference_update(handles)
             self._link.guarded(lambda: self._link.ask("drop", {"handles": handles}))
+
+
+def _is_observation(seen: Any) -> bool:
+    if type(seen) is not dict or set(seen) != {"max_numel", "operators", "shares", "modified", "drew", "bound"}:
+        return False
+    counts, pairs = seen["operators"], seen["shares"]
+    if type(seen["max_numel"]) is not int or type(counts) is not dict or type(pairs) is not list:
+        return False
+    texts = [seen[key] for key in ("modified", "drew", "bound")]
+    return (
+        all(type(k) is str and type(n) is int for k, n in counts.items())
+        and all(type(p) is tuple and len(p) == 2 and type(p[0]) is type(p[1]) is str for p in pairs)
+        and all(type(t) is list and all(type(x) is str for x in t) for t in texts)
+    )

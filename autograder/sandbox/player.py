@@ -174,11 +174,11 @@ class Player(Peer):
                 return False, None
 
     def observe(self, target: dict[str, Any], a: list[Any], k: dict[str, Any], grad: bool, **_: Any) -> Any:
-        """Call the target under a recorder and return (result, elements of the largest tensor, {operator: calls})."""
-        recorder = Recorder()
+        """Call the target under a recorder and return (result, what the recorder saw)."""
+        recorder = Recorder(self.namespace, dict(enumerate(a)) | k)
         with torch.set_grad_enabled(grad), recorder:
             result = self._target(**target)(*a, **k)
-        return [result, recorder.max_numel, dict(recorder.operators)]
+        return [result, recorder.seen(result)]
 
     def seed(self, seed: int) -> None:
         # Not torch.manual_seed: it seeds every kind of device, and formats a stack trace for each that is absent.

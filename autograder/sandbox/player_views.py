@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -15,12 +18,16 @@ MESSAGE_CHARS, TRACE_CHARS = 2000, 4000
 
 
 class Recorder(TorchDispatchMode):
-    """Counts the ATen operators that run under it, and the elements of the largest tensor that one returned."""
+    """Counts the ATen operators that run under it, and knows the names and the arguments as they were before."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Mapping[str, Any], arguments: Mapping[Any, Any]) -> None:
         super().__init__()
         self.max_numel = 0
         self.operators: Counter[str] = Counter()
+        self._names, self._bound_before = names, {name: id(value) for name, value in names.items()}
+        self._arguments = list(_tensors(arguments))
+        self._versions = [t._version for _, t in self._arguments]
+        self._generators = _generator_states()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -29,6 +36,40 @@ class Recorder(TorchDispatchMode):
             if isinstance(out, Tensor):
                 self.max_numel = max(self.max_numel, out.numel())
         return result
+
+    def seen(self, result: Any) -> dict[str, Any]:
+        """Return all that was seen, as plain data."""
+        states = _generator_states()
+        versions = [t._version for _, t in self._arguments]
+        changed = zip(self._arguments, versions, self._versions, strict=True)
+        pairs = [(r, a) for r, t in _tensors(result) for a, given in self._arguments if _share(t, given)]
+        return {
+            "max_numel": self.max_numel,
+            "operators": dict(self.operators),
+            "shares": pairs,
+            "modified": [place for (place, _), now, before in changed if now != before],
+            "drew": [name for name, state in states.items() if state != self._generators[name]],
+            "bound": [str(n) for n, value in self._names.items() if self._bound_before.get(n) != id(value)],
+        }
+
+
+def _tensors(value: Any, place: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield (place, tensor) of the tensors in nested containers: "" is the value itself, "0.a" a part of a part."""
+    if isinstance(value, Tensor):
+        yield place, value
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    for key, part in parts:
+        yield from _tensors(part, f"{place}.{key}" if place else str(key))
+
+
+def _share(one: Tensor, other: Tensor) -> bool:
+    return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr() != 0
+
+
+def _generator_states() -> dict[str, Any]:
+    numpys = np.random.get_state(legacy=False)
+    state = (numpys["state"]["key"].tobytes(), numpys["state"]["pos"], numpys["has_gauss"])
+    return {"torch": torch.get_rng_state().numpy().tobytes(), "numpy": state, "random": random.getstate()}
 
 
 def kind_of(value: Any) -> str:

@@ -52,6 +52,10 @@ class Observation:
 
     max_numel: int  # elements of the largest tensor that an operator returned
     operators: Mapping[str, int]  # how often each ATen operator ran
+    shares: frozenset[tuple[str, str]]  # (part of the result, argument) that share memory; "" is the result itself
+    modified: frozenset[str]  # arguments that were changed in place: "0" the first, "0.a" its part, "x" a keyword
+    drew: frozenset[str]  # which global generators moved: torch, numpy, random
+    bound: frozenset[str]  # names of the program that the call bound anew: state that it keeps
 
 
 class StudentObject(Protocol):
@@ -125,5 +129,13 @@ class Student(Protocol):
         ...
 
     def observe(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, Observation]:
-        """Call a function under an operator recorder in the player."""
+        """Call a function under a recorder in the player."""
+        ...
+
+    def source(self, name: str) -> str:
+        """Return the text of the program's last definition of the name, "" if there is none. Nothing is asked of the player."""
+        ...
+
+    def mentions(self, name: str) -> frozenset[str]:
+        """Return the dotted names that the definition, and what it uses of the program's own, mentions. Evidence, never points."""
         ...

@@ -7,10 +7,25 @@ covered by an empty folder in which only the interpreter's path is left.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autograder.sandbox.jail import kernel
+
+ROOT = Path(__file__).parents[2]
+UIDS = {"B": 65534, "C": 65533}  # for C there is no bubblewrap in PATH
+
+
+def run_suite(tier: str, suite: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run pytest over the files in the tier, as the plain user that it needs. For root."""
+    command = [sys.executable, "-m", "tests.hostile.plain_user", str(UIDS[tier]), sys.executable, "-m", "pytest", "-q"]
+    command += ["-p", "no:cacheprovider", *suite]
+    variables = {"HOSTILE_TIER": tier, **{k: os.environ[k] for k in ("PATH", "BOOTCAMP_TEST_ALL") if k in os.environ}, **env}
+    if tier == "C":
+        variables["HOSTILE_PATH"] = "/nonexistent"
+    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=3600, check=False)
 
 
 def main() -> None:
@@ -22,7 +37,7 @@ def main() -> None:
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     env = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
-    os.execve(command[0], command, {**env, **{k: v for k, v in os.environ.items() if k.startswith("HOSTILE_")}})
+    os.execve(command[0], command, {**env, **{k: v for k, v in os.environ.items() if k.startswith(("HOSTILE_", "BOOTCAMP_TEST_"))}})
 
 
 def _uncover(folder: Path) -> None:

@@ -12,26 +12,25 @@ import torch
 
 from autograder.grading.verdict import Status
 from autograder.submission.model import Cell
-from tests.hostile import attacks, world
+from tests.hostile import attacks, catalogue, world
 
 UNSAFE = re.compile(
     r"[^\x20-\x7e\n\t\u00a0-\u061b\u061d-\u200a\u2010-\u2027\u202f-\u205f\u2070-\ud7ff\ue000-\ufefe\uff00-\uffef\ufffd]"
 )
 NEIGHBOUR = [Cell("n", "def half(x):\n    return x / 2")]
-NEEDS_CGROUP = ("memory: memory of many processes",)
 
 
 def points(graded):
     return {v.exercise: v.points for v in graded.verdicts}
 
 
-@pytest.mark.parametrize("name", attacks.ALL)
+@pytest.mark.parametrize("name", catalogue.sample(catalogue.ALL, 0.35))
 def test_the_attack_is_held(slot, name):
     """Score 0; the honest answers beside it, the neighbour and the next job are whole; the feedback is clean."""
-    if name in NEEDS_CGROUP and not slot.has_cgroup:
-        pytest.skip("no cgroup here, so tier B or C: only an outer memory cap holds the memory of many processes together")
+    if (name, slot.tier) in catalogue.NOT_HELD:
+        pytest.skip(f"not held in tier {slot.tier}: {catalogue.NOT_HELD[name, slot.tier]}")
     with slot.open_box(NEIGHBOUR) as neighbour:
-        graded = world.grade(slot, attacks.ALL[name])
+        graded = world.grade(slot, catalogue.ALL[name])
         assert neighbour.student.fn("half")(torch.ones(1)) == 0.5
 
     assert points(graded) == {world.DOUBLE: 0.0, world.QUADRUPLE: 4.0, world.SCALER: 4.0}, graded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 INT64 = 1 << 63
 MAX_DIM = 1 << 31
+MAX_COLLISIONS = 100  # of one hash in one table
 _GENERATOR = struct.Struct("=QiiQ")  # how the state of torch's Mersenne twister begins: seed, left, seeded, next
 _N_STATE = 624
 MAX_NUMEL = 1 << 40  # of the shape with zeros read as ones: torch multiplies them for the strides
@@ -36,14 +38,18 @@ def numel_of(shape: Any, caps: Caps) -> int:
     return numel
 
 
-def as_key(key: Any) -> Any:
-    """Return the key of a mapping or the member of a set. Raises: WireError."""
+def as_key(key: Any, n_of_hash: Counter[int]) -> Any:
+    """Return the key of a mapping or the member of a set, whose hashes so far are counted. Raises: WireError."""
     # Only what hashes by value in a known way; ints are 64 bits wide, so that few of them can collide.
     if key is None or isinstance(key, (str, float, bool, bytes)) or (isinstance(key, int) and -INT64 <= key < INT64):
         return key
     if isinstance(key, (tuple, frozenset)):
         for part in key:
-            as_key(part)
+            as_key(part, Counter())
+        # Tuples of one hash can be computed, and a table of them takes time with the square of their number.
+        n_of_hash[hash(key)] += 1
+        if n_of_hash[hash(key)] > MAX_COLLISIONS:
+            raise WireError("keys that collide")
         return key
     raise WireError("a key that is not plain data")
 
@@ -137,7 +143,8 @@ def _generator(r: Reader, v: dict[str, Any], depth: int) -> torch.Generator:
 
 
 def _set(r: Reader, v: dict[str, Any], depth: int) -> Any:
-    keys = [as_key(x) for x in r.items(v, depth)]
+    n_of_hash: Counter[int] = Counter()
+    keys = [as_key(x, n_of_hash) for x in r.items(v, depth)]
     return set(keys) if v["$"] == "s" else frozenset(keys)
 
 
@@ -145,10 +152,11 @@ def _mapping(r: Reader, v: dict[str, Any], depth: int) -> dict[Any, Any]:
     if type(v["v"]) is not list:
         raise WireError("a mapping's parts")
     out: dict[Any, Any] = {}
+    n_of_hash: Counter[int] = Counter()
     for pair in v["v"]:
         if type(pair) is not list or len(pair) != 2:
             raise WireError("a mapping's parts")
-        key = as_key(r.node(pair[0], depth + 1))
+        key = as_key(r.node(pair[0], depth + 1), n_of_hash)
         if key in out:
             raise WireError("a mapping with a repeated key")
         out[key] = r.node(pair[1], depth + 1)
