@@ -53,5 +53,9 @@ test: $(READY) system lint gate-sample ## everything that a change is judged by
 test-all: $(READY) system lint check ## the same, with nothing sampled
 	@BOOTCAMP_TEST_ALL=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist loadfile
 
+.PHONY: bench-path
+bench-path: $(READY) system ## what the path of a submission costs over HTTP: latency, single checks, a deadline spike
+	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.service.bench
+
 clean: ## remove the environment and the demo's state
 	rm -rf .venv var

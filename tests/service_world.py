@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from typing import Any
 
 from jupyterhub.services.auth import HubOAuth
 from tornado import httpserver, netutil, web
@@ -62,9 +63,15 @@ class World:
 
     port: int
     hub: TinyHub
-    cookie_secret: bytes
+    settings: dict[str, Any]
 
-    def ask(self, path: str, role: str | None = None, method: str = "GET", body: str | None = None, **headers: str) -> Answer:
+    @property
+    def cookie_secret(self) -> bytes:
+        return self.settings["cookie_secret"]
+
+    def ask(
+        self, path: str, role: str | None = None, method: str = "GET", body: str | bytes | None = None, **headers: str
+    ) -> Answer:
         """Send one request below the prefix, with the role's token; redirects are not followed."""
         if role:
             headers["Authorization"] = f"token {role}"
@@ -111,7 +118,7 @@ def serving(desk: Desk) -> Iterator[World]:
     thread.start()
     asyncio.run_coroutine_threadsafe(start(), loop).result(30)
     try:
-        yield World(port, hub, app.settings["cookie_secret"])
+        yield World(port, hub, app.settings)
     finally:
         asyncio.run_coroutine_threadsafe(stop(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)

@@ -49,6 +49,7 @@ EXPECTED: dict[str, tuple[str, dict[str, tuple]]] = {
     "api/assignments": ("api/assignments", {"GET": (EVERYBODY, 200)}),
     f"api/assignments/{ID}/files": ("api/assignments/f1_tensors/files", {"GET": (EVERYBODY, 404)}),
     f"api/assignments/{ID}/hand-in": ("api/assignments/f1_tensors/hand-in", {"POST": (EVERYBODY, 400)}),
+    f"api/assignments/{ID}/check/{ID}": ("api/assignments/f1_tensors/check/x", {"POST": (EVERYBODY, 403)}),  # the course says off
     f"api/assignments/{ID}/release": (
         "api/assignments/f1_tensors/release",
         {"POST": (INSTRUCTORS, 400), "DELETE": (INSTRUCTORS, 404)},
@@ -224,6 +225,23 @@ def test_a_form_of_a_stranger_is_nobody(world: World, monkeypatch: pytest.Monkey
     assert with_cookie.status == 200
     assert forged.status == 403
     assert world.ask("me", "student", method="POST", body="x=1").body == "written"
+
+
+def test_a_page_asks_the_hub_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's own XSRF token is made from what is known: the mixin's synchronous question would stop the whole service."""
+    asked: list[str] = []
+    real_get_user = hub_side.HubAuth.get_user
+    monkeypatch.setattr(
+        hub_side.HubAuth,
+        "get_user",
+        lambda self, handler, *, sync=True: (asked.append(str(sync)), real_get_user(self, handler, sync=sync))[1],
+    )
+    cookie = web.create_signed_value(world.cookie_secret, "service-bootcamp", "student").decode()
+
+    page = world.ask("me", Cookie=f"service-bootcamp={cookie}", Sec_Fetch_Mode="navigate")
+
+    assert 'name="_xsrf"' in page.body
+    assert asked == ["False"]
 
 
 def test_a_revoked_right_bites_within_30_seconds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,11 +22,13 @@ class ExerciseTimes:
 
 
 def exercise_times(db: Connection) -> list[ExerciseTimes]:
-    """Return one line per exercise that was ever graded, by name."""
+    """Return one line per exercise that was ever attempted, by name."""
     v = t.verdict.c
     place = func.row_number().over(partition_by=v.exercise, order_by=v.cpu_s)
     n = func.count().over(partition_by=v.exercise)
-    ranked = select(v.exercise, v.status, v.cpu_s, place.label("place"), n.label("n")).subquery().c
+    # What was not attempted costs nothing, and would hide what an answer costs.
+    tried = select(v.exercise, v.status, v.cpu_s, place.label("place"), n.label("n")).where(v.status != Status.SKIPPED.value)
+    ranked = tried.subquery().c
 
     def at_most(percent: int) -> object:
         # The nearest rank is the ceiling of percent * n / 100, so its place is below percent * n / 100 + 1.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from urllib.parse import urlparse
 
@@ -14,6 +14,7 @@ from tornado import ioloop
 
 from autograder import course
 from autograder.errors import BootcampError
+from autograder.grading.pool import Pool
 from autograder.home import Home
 from autograder.records import Ledger
 from autograder.service.app import make_app, make_server
@@ -39,13 +40,20 @@ def main() -> int:
         return 2
     prefix = os.environ["JUPYTERHUB_SERVICE_PREFIX"]
     hub_prefix = os.environ.get("JUPYTERHUB_BASE_URL", "/") + "hub/"
-    application = make_app(desk, HubOAuth(base_url=prefix), prefix, hub_prefix)
     address = urlparse(os.environ["JUPYTERHUB_SERVICE_URL"])
-    make_server(application).listen(address.port or 80, address.hostname or "127.0.0.1")
     # The Hub ends its services with SIGINT.
-    with suppress(KeyboardInterrupt), ledger:
+    with suppress(KeyboardInterrupt), ledger, _graders(home, desk.exchange.course) as graders:
+        application = make_app(desk, HubOAuth(base_url=prefix), prefix, hub_prefix, graders)
+        make_server(application).listen(address.port or 80, address.hostname or "127.0.0.1")
         ioloop.IOLoop.current().start()
     return 0
+
+
+def _graders(home: Home, found: course.Course) -> AbstractContextManager[Pool | None]:
+    """Return one grading process for single exercises, if the course gives verdicts on them without a hand-in."""
+    if found.check_alone != "practice":
+        return nullcontext()
+    return Pool(home.course_root, home.seed(), home.path / "admitted", 1)
 
 
 if __name__ == "__main__":

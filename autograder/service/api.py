@@ -19,6 +19,7 @@ from tornado.http1connection import HTTP1Connection
 from autograder.errors import BootcampError, InfraError
 from autograder.nbgrader_bridge.exchange.archive import Limits, RefusedFiles, pack, unpack
 from autograder.nbgrader_bridge.exchange.client import RELEASE_LIMITS
+from autograder.service.checker import Checker
 from autograder.service.counter import Counter
 from autograder.service.exchange import COURSE_ID, Refused
 from autograder.service.roles import READ_ALL
@@ -171,6 +172,18 @@ class HandIn(Upload):
     async def post(self, assignment: str) -> None:
         files = await self.files()
         self.answer(await self.work(self.counter.hand_in, self.who.name, assignment, files, self.who.may(READ_ALL)))
+
+
+@web.stream_request_body
+class CheckAlone(Upload):
+    """One exercise's official verdict, where the course allows it. The body is the notebook."""
+
+    async def post(self, assignment: str, exercise: str) -> None:
+        self.spool.seek(0)
+        raw = self.spool.read()
+        checker: Checker = self.settings["checker"]
+        told = await self.work(checker.check, self.who.name, assignment, exercise, raw, self.who.may(READ_ALL))
+        self.answer(vars(told))
 
 
 class Attempts(Api):

@@ -14,6 +14,7 @@ from jupyterhub.services.auth import HubOAuth
 from tornado import httpserver, web
 
 from autograder.service.api import N_UNPACKING
+from autograder.service.checker import Checker, Graders
 from autograder.service.counter import Counter
 from autograder.service.desk import Desk
 from autograder.service.feedback import Feedback
@@ -31,8 +32,11 @@ _KINDS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def make_app(desk: Desk, hub_auth: HubOAuth, prefix: str, hub_prefix: str) -> web.Application:
-    """Return the application, answering below `prefix`. Both prefixes begin and end with a slash."""
+def make_app(desk: Desk, hub_auth: HubOAuth, prefix: str, hub_prefix: str, graders: Graders | None = None) -> web.Application:
+    """Return the application, answering below `prefix`. Both prefixes begin and end with a slash.
+
+    `graders` check single exercises, where the course allows that.
+    """
     hub_auth.cache_max_age = CACHE_MAX_AGE_S
     placed, files = templates(), assets()
     render = Feedback(desk.catalog, placed, files["style.css"].content.decode())
@@ -40,6 +44,7 @@ def make_app(desk: Desk, hub_auth: HubOAuth, prefix: str, hub_prefix: str) -> we
         [(prefix + route.path, route.handler, {"needs": route.needs}) for route in ROUTES],
         default_handler_class=NotFound,
         desk=desk,
+        checker=Checker(desk.exchange, graders, desk.clock),
         counter=Counter(desk.exchange, render, prefix),
         hub_auth=hub_auth,
         prefix=prefix,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autograder.records import AttemptResult, Ledger
+from autograder.records import AssignmentResult, AttemptResult, Ledger
 from autograder.service.exchange import Exchange, Refused
 from autograder.service.feedback import Feedback
 from autograder.service.standing import Queued
@@ -59,13 +59,13 @@ class Counter:
 
     def attempt(self, name: str, attempt_id: str) -> Data:
         """Return one own attempt. Raises: Refused when there is none."""
-        found = self._own(name, attempt_id)
+        _, found = self._own(name, attempt_id)
         return self._data(name, found, Queued.of(self.ledger, [found]))
 
     def feedback(self, name: str, attempt_id: str) -> bytes:
         """Return the page about one own attempt. Raises: Refused when there is none."""
-        found = self._own(name, attempt_id)
-        return self.render.page(name, found, Queued.of(self.ledger, [found]))
+        result, found = self._own(name, attempt_id)
+        return self.render.page(name, result, found, Queued.of(self.ledger, [found]))
 
     def submissions(self, assignment: str, student: str, before_due: bool) -> list[Data]:
         """Return everybody's newest attempts. For instructors."""
@@ -82,12 +82,12 @@ class Counter:
             for name, attempt in found
         ]
 
-    def _own(self, name: str, attempt_id: str) -> AttemptResult:
+    def _own(self, name: str, attempt_id: str) -> tuple[AssignmentResult, AttemptResult]:
         attempt, student = self.ledger.attempt(attempt_id), self.ledger.student(name)
         if attempt is None or student is None or attempt.pseudonym != student.pseudonym:
             raise Refused("there is no such attempt of yours.", 404)
-        results = self.ledger.results(student.pseudonym, attempt.assignment)
-        return next(a for r in results for a in r.attempts if a.attempt.id == attempt_id)
+        (result,) = self.ledger.results(student.pseudonym, attempt.assignment)
+        return result, next(a for a in result.attempts if a.attempt.id == attempt_id)
 
     def _data(self, name: str, found: AttemptResult, states: Queued) -> Data:
         return {

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib import resources
 from typing import Any
 
 from autograder.course import Assignment, Course
@@ -21,6 +22,7 @@ from autograder.records import Attempt, Blobs, HandedIn, Ledger
 from autograder.records.recording import pseudonym_of
 
 COURSE_ID = "bootcamp"  # the same as in docker/common/nbgrader_config.py
+CLIENT = "official.py"  # handed out beside a notebook where single exercises may be checked
 COHORT = "default"  # of people whom nobody has enrolled before they handed in
 STAFF = "staff"  # instructors who try things out must not stand in the students' cohort
 _RELEASED, _WITHDRAWN = "assignment.released", "assignment.withdrawn"
@@ -72,7 +74,10 @@ class Exchange:
 
     def released_files(self, assignment_id: str) -> dict[str, bytes]:
         """Return what a student gets. Raises: Refused."""
-        return {name: self.blobs.get(sha256) for name, sha256 in self.release_of(assignment_id).files.items()}
+        files = {name: self.blobs.get(sha256) for name, sha256 in self.release_of(assignment_id).files.items()}
+        if self.course.check_alone != "off":
+            files.setdefault(CLIENT, (resources.files("autograder.service") / CLIENT).read_bytes())
+        return files
 
     def release(self, assignment_id: str, files: Mapping[str, bytes] | None, by: str, waived: str = "") -> Release:
         """Let an assignment out, in place of an earlier release of it; None takes the files that are built.

@@ -21,10 +21,9 @@ class Feedback:
     def __init__(self, catalog: Catalog, templates: Environment, style: str) -> None:
         self.catalog, self.templates, self.style = catalog, templates, style
 
-    def page(self, name: str, attempt: AttemptResult, states: Queued) -> bytes:
-        """Return the page about one attempt, for the student of this name."""
+    def page(self, name: str, result: AssignmentResult, attempt: AttemptResult, states: Queued) -> bytes:
+        """Return the page about one attempt of the result, for the student of this name."""
         of = attempt.attempt
-        result = AssignmentResult(of.assignment, (attempt,), ())
         view = student.attempt_view(self.catalog, result, attempt, states, (name, of.pseudonym))
         text = self.templates.get_template("feedback.html").render(
             course=self.catalog.title,

@@ -33,6 +33,7 @@ class ExerciseRow:
     title: Annotated[str, "What the exercise asks for."]
     id: Annotated[str, "What the answer is called in the notebook."]
     exercise: Annotated[str, "The exercise's name in the records."]
+    is_disputable: Annotated[bool, "Whether there is something to report as wrong: a result, and less than everything."]
     mark: Annotated[Mark, "How the hidden checks judged the answer."]
     points: Annotated[str, "Points earned; a dash when we could not grade it. A bonus exercise earns none."]
     max_points: Annotated[str, "Points that the exercise is worth; empty for a bonus."]

@@ -51,6 +51,7 @@ ROUTES: tuple[Route, ...] = (
     _get("api/assignments", api.Releases, INSIDE),
     _get(f"api/assignments/{_ID}/files", api.ReleaseFiles, INSIDE),
     _route(f"api/assignments/{_ID}/hand-in", api.HandIn, POST=INSIDE),
+    _route(f"api/assignments/{_ID}/check/{_ID}", api.CheckAlone, POST=INSIDE),
     _route(f"api/assignments/{_ID}/release", api.ReleaseDoor, POST=GRADE, DELETE=GRADE),
     _get("api/attempts", api.Attempts, INSIDE),
     _get(f"api/attempts/{_ID}", api.AttemptState, INSIDE),

@@ -153,6 +153,8 @@ class Guarded(HubOAuthenticated, Shell):
         if model.get("kind") != "user" or not self.hub_auth.check_scopes(self.hub_scopes, model):
             raise web.HTTPError(403)
         self.viewer = Viewer(model["name"], scopes)
+        # Else the Hub's mixin would ask the Hub once more to make the page's token, and hold up everybody while it waits.
+        self.current_user = model
         if needed != INSIDE and not self.viewer.may(needed):
             raise web.HTTPError(403)
 

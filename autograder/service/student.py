@@ -111,6 +111,7 @@ def _row(verdict: Verdict, exercise: Exercise | None, tries: Tries | None) -> Ex
         title=exercise.title if exercise else verdict.exercise,
         id=exercise.name if exercise else verdict.exercise,
         exercise=verdict.exercise,
+        is_disputable=verdict.status not in (Status.PASS, Status.SKIPPED, Status.INFRA),
         mark=_verdict_mark(verdict),
         points=wording.number(verdict.points) if verdict.max_points else "bonus",
         max_points=wording.number(verdict.max_points) if verdict.max_points else "",
