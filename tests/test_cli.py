@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from autograder.commands import check
 from autograder.course import Course
 
 BOOTCAMP = [sys.executable, "-c", "from autograder.cli import main; main()"]
@@ -66,3 +67,14 @@ def test_the_gate_sets_the_exit_status(tiny_course: Course):
     assert (good.returncode, bad.returncode) == (0, 1)
     assert "Fit for release." in good.stdout
     assert "mutant survives on 2 of 2 seeds: squares" in bad.stdout.replace("\n", " ")
+
+
+def test_a_sample_of_the_gate_follows_from_its_seed(tiny_course: Course):
+    """The same seed draws the same exercises, as many as asked for; another seed draws others."""
+    every = [e.id for e in tiny_course.assignment("x1_tiny").manifest().exercises]
+    drawn = [check.drawn(list(tiny_course), seed, 1) for seed in "abcdefgh"]
+
+    assert all(len(ids) == 1 and set(ids) <= set(every) for ids in drawn)
+    assert len(set(drawn)) > 1
+    assert check.drawn(list(tiny_course), "a", 1) == drawn[0]
+    assert set(check.drawn(list(tiny_course), "a", 99)) == set(every)

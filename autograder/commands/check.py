@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
@@ -19,9 +21,12 @@ from autograder.home import Home
 @click.option("--seeds", default=20, show_default=True, help="Draws per reference, mutant and alternative.")
 @click.option("--seed", default="", help="Repeat an earlier run's draws (it printed this).")
 @click.option("--only", multiple=True, help="An exercise, by id or name; may be repeated.")
+@click.option("--sample", type=click.IntRange(min=1), help="Only so many exercises of all, drawn by the seed.")
 @click.option("--workers", default=os.cpu_count() or 1, show_default="cores", help="Processes.")
 @click.pass_obj
-def command(home: Home, assignments: tuple[str, ...], seeds: int, seed: str, only: tuple[str, ...], workers: int) -> None:
+def command(
+    home: Home, assignments: tuple[str, ...], seeds: int, seed: str, only: tuple[str, ...], sample: int | None, workers: int
+) -> None:
     """Put the hidden checks of ASSIGNMENTS (default: all) through the gate."""
     from autograder.commands import gate_table
     from autograder.commands.console import console as open_console
@@ -32,8 +37,11 @@ def command(home: Home, assignments: tuple[str, ...], seeds: int, seed: str, onl
     seed = seed or secrets.token_hex(8)
     console = open_console()
     n_faults = 0
-    for assignment_id in assignments or [a.id for a in course]:
-        course.assignment(assignment_id)
+    chosen = [course.assignment(id) for id in assignments] or list(course)
+    if sample is not None:
+        only = drawn(chosen, seed, sample)
+        chosen = [a for a in chosen if any(e.id in only for e in a.manifest().exercises)]
+    for assignment_id in [a.id for a in chosen]:
         console.print(f"{assignment_id}: {seeds} seeds, repeat with --seed {seed}")
         reports = []
         # Before the run: an edit during it must not slip through. A part of the gate stamps nothing.
@@ -51,6 +59,12 @@ def command(home: Home, assignments: tuple[str, ...], seeds: int, seed: str, onl
             _stamp(home, course.assignment(assignment_id), key, seeds, seed, fit=not any(r.faults for r in reports))
         console.print("Fit for release." if not n_faults else f"{n_faults} faults: not released.", style="bold")
     sys.exit(1 if n_faults else 0)
+
+
+def drawn(assignments: Sequence[Assignment], seed: str, n: int) -> tuple[str, ...]:
+    """Return the ids of n exercises, or of all if there are not so many."""
+    every = [e.id for a in assignments for e in a.manifest().exercises]
+    return tuple(random.Random(seed).sample(every, min(n, len(every))))
 
 
 def _stamp(home: Home, assignment: Assignment, key: str, n_seeds: int, seed: str, fit: bool) -> None:
