@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from autograder.course import Course
-from autograder.grading.pool import Job, grade_all
+from autograder.grading.pool import Job, Pool
 from autograder.grading.verdict import Status
 from autograder.records import Ledger
 from autograder.submission.compose import compose
@@ -73,29 +73,29 @@ def test_without_a_box_nothing_is_scored(tiny_course: Course, inbox: Path):
     assert "apt-get install bubblewrap" in found.stderr
 
 
-def test_a_worker_that_dies_costs_a_second_try_and_nothing_else(tiny_course: Course):
-    """The job is given to a new worker; every job ends once."""
+def test_a_referee_that_dies_costs_a_second_try_and_nothing_else(tiny_course: Course):
+    """The job is given to a new referee; every job ends once."""
     jobs = [Job(i, tiny.ASSIGNMENT, f"s{i}", GOOD) for i in range(4)]
     ends = []
     killed = False
-    for end in grade_all(jobs, tiny_course.root, SEED.encode(), tiny_course.root / "admitted", 2):
-        ends.append(end)
-        if not killed:
-            killed = True
-            kill_a_worker()
+    with Pool(tiny_course.root, SEED.encode(), tiny_course.root / "admitted", 2, os.environ) as pool:
+        for end in pool.run(jobs):
+            ends.append(end)
+            if not killed:
+                killed = True
+                kill_a_referee(pool)
 
     assert sorted(e.key for e in ends) == [0, 1, 2, 3]
     assert all(e.graded and e.graded.points == 12 and not e.fault for e in ends)
 
 
-def kill_a_worker() -> None:
-    """Kill one of this process's grading workers, as the kernel's out-of-memory killer would."""
-    import multiprocessing
+def kill_a_referee(pool: Pool) -> None:
+    """Kill a process of ours, as the kernel's out-of-memory killer would."""
     import signal
 
-    worker = next(p for p in multiprocessing.active_children() if p.name == "bootcamp-grader")
-    assert worker.pid
-    os.kill(worker.pid, signal.SIGKILL)
+    referee = next(w.referee_pid for w in pool.workers if w.job)
+    assert referee
+    os.kill(referee, signal.SIGKILL)
 
 
 def test_results_enter_the_ledger_once(tiny_course: Course, inbox: Path):

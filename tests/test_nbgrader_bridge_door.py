@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from autograder.course import Course
-from autograder.grading.session import Session
+from autograder.grading.pool import Pool
 from autograder.home import Home
 from autograder.nbgrader_bridge.door import open_door
 from autograder.records import Ledger
@@ -42,8 +43,8 @@ def test_the_door_gives_and_records_the_verdicts_of_grading(home: Home, tiny_cou
         assert len(result.attempts) == 1
         assert [v.points for v in result.latest.verdicts] == [v.points for v in graded.verdicts]
         assert result.latest.attempt.received_at == AT
-        with Session(tiny_course, home.seed(), home.path / "admitted") as session:
-            assert session.grade(raw, tiny.ASSIGNMENT, student.pseudonym).points == graded.points
+        with Pool(tiny_course.root, home.seed(), home.path / "admitted", 1, os.environ) as pool:
+            assert pool.grade(raw, tiny.ASSIGNMENT, student.pseudonym).points == graded.points
 
 
 def test_an_assignment_that_is_not_admitted_is_our_fault_and_leaves_no_trace(home: Home, tiny_course: Course):

@@ -211,7 +211,7 @@ def test_usage_tells_what_was_used(slot):
 
 def test_nothing_is_left_after_many_jobs(slot):
     """No descriptor, process, cgroup or folder remains of boxes that ended in every way."""
-    zygote = slot._zygote.process.pid
+    zygote = slot.opener.server.process.pid
 
     def left() -> tuple[int, list]:
         groups = Cgroups.find().leftovers(f"autograder-{os.getpid()}-") if slot.has_cgroup else []
@@ -245,7 +245,7 @@ def test_a_lost_monitor_is_our_fault(slot):
     """Killing the monitor or the player from outside raises InfraError: never a crash of the student's."""
     for lost in ("monitor", "player"):
         box = slot.open_box(CELLS)
-        player = box._engine._pid
+        player = box._engine.job.pid
         monitor = int(Path(f"/proc/{player}/stat").read_text().rsplit(")", 1)[1].split()[1])
         os.kill(player if lost == "player" else monitor, signal.SIGKILL)
         with pytest.raises(InfraError):
@@ -261,9 +261,9 @@ def test_a_lost_zygote_is_started_again():
     """The next box is opened from a new zygote; the boxes of the old one end as our fault."""
     with Slot.start() as slot:
         box = slot.open_box(CELLS)
-        for pid in children_of(slot._zygote.process.pid):
+        for pid in children_of(slot.opener.server.process.pid):
             os.kill(pid, signal.SIGKILL)
-        slot._zygote.process.wait()
+        slot.opener.server.process.wait()
         with pytest.raises(InfraError):
             box.student.fn("good")(torch.ones(1))
         box.close()
@@ -275,7 +275,7 @@ def test_closing_a_slot_ends_everything_below_it():
     """Neither the zygote nor an open box outlives its slot."""
     slot = Slot.start()
     slot.open_box(CELLS)
-    below = children_of(slot._zygote.process.pid)
+    below = children_of(slot.opener.server.process.pid)
     assert len(below) >= 3
     slot.close()
     assert not {pid for pid in below if Path(f"/proc/{pid}").exists()}
@@ -287,7 +287,7 @@ from autograder.sandbox.box import Slot
 from autograder.submission.model import Cell
 slot = Slot.start()
 box = slot.open_box([Cell("c", "x = 1")])
-print(slot._zygote.process.pid, box._engine._pid, flush=True)
+print(slot.opener.server.process.pid, box._engine.job.pid, flush=True)
 time.sleep(1000)
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autograder.sandbox.outer import Interpreter, bwrap_command, landlock_folders
+from autograder.sandbox.outer import Interpreter, bwrap_command, landlock_folders, zygote_contents
 
 
 def binds(command: list[str]) -> dict[str, str]:
@@ -20,7 +20,7 @@ def interpreter(venv: str) -> Interpreter:
 def test_an_interpreter_that_a_job_would_hide_stands_elsewhere(venv: str):
     """Every job mounts its own /tmp: a checkout below it must not vanish, and the command must find it."""
     found = interpreter(venv)
-    command = bwrap_command("bwrap", found)
+    command = bwrap_command("bwrap", found, zygote_contents())
     executable = command[command.index("--") + 1]
 
     assert binds(command)[venv] == "/python1"
@@ -32,7 +32,7 @@ def test_an_interpreter_that_a_job_would_hide_stands_elsewhere(venv: str):
 def test_an_interpreter_elsewhere_stays_where_it_is():
     """Paths that packages have noted down at their installation go on working."""
     found = interpreter("/srv/tmp/.venv")
-    command = bwrap_command("bwrap", found)
+    command = bwrap_command("bwrap", found, zygote_contents())
 
     assert binds(command)["/srv/tmp/.venv"] == "/srv/tmp/.venv"
     assert command[command.index("--") + 1] == "/srv/tmp/.venv/bin/python3"

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from autograder.sandbox import slot as slots
+from autograder.sandbox import warden
 from autograder.sandbox.box import Slot
 from autograder.sandbox.jail import seccomp
 from autograder.sandbox.probes import Probe
@@ -53,8 +53,8 @@ def test_a_box_without_a_system_call_filter_is_refused(monkeypatch):
 
 def test_a_box_whose_limits_are_not_set_is_refused(monkeypatch):
     """A missing limit of memory is found, although the group would catch it later."""
-    spec = slots.Slot._spec
-    monkeypatch.setattr(slots.Slot, "_spec", lambda self, *args: dataclasses.replace(spec(self, *args), address_bytes=1 << 46))
+    spec = warden.Warden._spec
+    monkeypatch.setattr(warden.Warden, "_spec", lambda self, *args: dataclasses.replace(spec(self, *args), address_bytes=1 << 46))
     with Slot.start() as slot:
         assert slot.tier == "D"
         assert not held(slot)["memory of one process"]

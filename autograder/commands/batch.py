@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -110,7 +111,7 @@ def _grade(
     yield from (Result(e, None) for e in entries if e.problem)
     jobs = [Job(i, e.assignment, pseudonyms[e.student], e.raw) for i, e in enumerate(entries) if not e.problem]
     if jobs:
-        for end in grade_all(jobs, home.course_root, home.seed(), home.path / "admitted", n_workers):
+        for end in grade_all(jobs, home.course_root, home.seed(), home.path / "admitted", n_workers, os.environ):
             entry = entries[end.key]
             recorded = _record(home, ledger, pseudonyms[entry.student], entry, end, now)
             yield Result(entry, end.graded, end.fault, recorded, end.wall_s)

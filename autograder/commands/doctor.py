@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -13,23 +14,26 @@ from autograder.home import Home
 @click.command("doctor")
 @click.pass_obj
 def command(home: Home) -> None:
-    """Start a box, attack it, and show what it refused: the tier, and what to change to reach a higher one."""
+    """Attack a box and a referee from inside, and show what they refused: the tier, and what to change for a higher one."""
     from rich.table import Table
 
     from autograder.commands.console import console as open_console
-    from autograder.sandbox.box import Slot
+    from autograder.grading.pool import Pool
     from autograder.sandbox.tiers import meets
 
     required = courses.load(home.course_root).require_tier
-    with Slot.start() as slot:
-        tier, probes, weaker_because = slot.tier, slot.probes, slot.weaker_because
-    enough = meets(tier, required)
+    with Pool(home.course_root, b"", home.path / "admitted", 1, os.environ) as pool:
+        found = pool.probe()
+    enough = meets(found.tier, required) and not found.holes
     console = open_console()
-    console.print(f"Tier {tier}; the course requires {required}: {'graded' if enough else 'NOT graded'}", style="bold")
-    if weaker_because:
-        console.print(f"Without namespaces: {weaker_because}", markup=False)
-    table = Table("probe", "held", "what to change")
-    for p in probes:
-        table.add_row(p.name, "yes" if p.held else "NO", "" if p.held else p.advice)
-    console.print(table)
+    console.print(f"Tier {found.tier}; the course requires {required}: {'graded' if enough else 'NOT graded'}", style="bold")
+    if found.holes:
+        console.print("The referee's own jail does not hold: nothing is graded, in any tier.", style="bold red")
+    if found.weaker_because:
+        console.print(f"Without namespaces: {found.weaker_because}", markup=False)
+    for title, probes in (("What a student's code tried", found.box), ("What a referee tried", found.referee)):
+        table = Table("probe", "held", "what to change", title=title, title_justify="left")
+        for p in probes:
+            table.add_row(p.name, "yes" if p.held else "NO", "" if p.held else p.advice)
+        console.print(table)
     sys.exit(0 if enough else 3)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from autograder import course as courses
 from autograder.errors import BootcampError, InfraError
 from autograder.grading.verdict import Graded
 from autograder.home import Home
@@ -29,18 +27,16 @@ def command(home: Home, attempt: str, notebook: Path | None, assignment: str, ps
     Inputs are drawn from the course's seed, the student and the code, and there is no clock in the output: a laptop with
     the seed prints what the server printed. Without the ledger at hand, name --notebook, --assignment and --pseudonym.
     """
-    course = courses.load(home.course_root)
     if notebook:
         if not assignment or not pseudonym:
             raise BootcampError("--notebook needs --assignment and --pseudonym (as the ledger knows the student).")
         raw = notebook.read_bytes()
     else:
         raw, assignment, pseudonym = _from_ledger(home, attempt)
-    from autograder.grading.session import Session
-    from autograder.sandbox.box import Slot
+    from autograder.grading.pool import Pool
 
-    with Session(course, home.seed(), home.path / "admitted", partial(Slot.start, os.environ)) as session:
-        graded = session.grade(raw, assignment, pseudonym)
+    with Pool(home.course_root, home.seed(), home.path / "admitted", 1, os.environ) as pool:
+        graded = pool.grade(raw, assignment, pseudonym)
     click.echo(f"build {graded.grader_build or 'none'}, tier {graded.tier}, {graded.cpu_s:.2f} CPU s", err=True)
     click.echo(json.dumps(plain(graded), indent=1, ensure_ascii=False))
     if not graded.error and not graded.is_complete:

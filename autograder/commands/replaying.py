@@ -85,7 +85,7 @@ def replay(
         jobs.append(Job(key, a.assignment, a.pseudonym, raw, tuple(ledger.known(a.pseudonym, a.assignment))))
 
     def ends() -> Iterator[Replayed | str]:
-        for end in grade_all(jobs, home.course_root, home.seed(), home.path / "admitted", n_workers) if jobs else ():
+        for end in grade_all(jobs, home.course_root, home.seed(), home.path / "admitted", n_workers, os.environ) if jobs else ():
             attempt = attempts[end.key]
             if end.graded is None or not end.graded.grader_build:
                 faults[attempt.id] = end.fault or " ".join(end.graded.verdicts[0].notes if end.graded else ())

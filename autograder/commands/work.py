@@ -38,7 +38,8 @@ def command(home: Home, workers: int, once: bool, no_publish: bool, quiet: bool)
     course = courses.load(home.course_root)
     home.make()
     name = f"{socket.gethostname()}:{os.getpid()}"
-    with Ledger.open(home.ledger_url) as ledger, Pool(home.course_root, home.seed(), home.path / "admitted", workers) as pool:
+    pool = Pool(home.course_root, home.seed(), home.path / "admitted", workers, os.environ)
+    with pool, Ledger.open(home.ledger_url) as ledger:
         publisher = None if no_publish else Publisher(home, course, ledger)
         watch = _watcher(ledger, publisher, quiet)
         worker = Worker(ledger, Blobs(home.blobs), pool, name, lambda: datetime.now(UTC), watch, _say)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autograder.errors import SubmissionError
+from autograder.grading.budget import Budget
 from autograder.grading.bundle import Bundle
 from autograder.grading.draw import rng_for
 from autograder.grading.job import Grading
@@ -34,23 +35,6 @@ OpenBox = Callable[[Sequence[Cell], Limits], Box]
 _OUTPUT_CHARS = 20_000
 
 
-@dataclass(frozen=True)
-class Budget:
-    """CPU seconds that one exercise may use. The reference's own cost scales them; the floors forgive slow code."""
-
-    shared_floor_s: float = 2.0
-    alone_floor_s: float = 8.0
-    shared_factor: float = 4.0
-    alone_factor: float = 10.0
-    wall_per_cpu: float = 6.0  # the backstop: what is slower than this is idle, or the machine is overloaded
-
-    def shared(self, reference_s: float) -> float:
-        return max(self.shared_floor_s, self.shared_factor * reference_s)
-
-    def alone(self, reference_s: float) -> float:
-        return max(self.alone_floor_s, self.alone_factor * reference_s)
-
-
 @dataclass
 class Grader:
     """Grades submissions of one assignment. `costs` maps exercise ids to the reference's CPU seconds on this worker."""
@@ -60,8 +44,8 @@ class Grader:
     tier: str
     seed: bytes
     costs: Mapping[str, float] = field(default_factory=dict)
-    budget: Budget = Budget()
-    _reference: Box | None = None
+    budget: Budget = Budget()  # noqa: RUF009 - frozen
+    reference_box: Box | None = None  # opened when it is first needed
 
     def grade(self, raw: bytes, student: str, known: Iterable[Verdict] = (), only: Collection[str] = ()) -> Graded:
         """Grade one notebook of `student` (who only keys the draw). Never raises for what the bytes hold.
@@ -89,6 +73,6 @@ class Grader:
 
     def reference(self) -> Student:
         """Return the reference, in this process and without a jail: it is our own code."""
-        if self._reference is None:
-            self._reference = open_in_process(self.bundle.program())
-        return self._reference.student
+        if self.reference_box is None:
+            self.reference_box = open_in_process(self.bundle.program())
+        return self.reference_box.student

@@ -79,7 +79,7 @@ class Grading:
         return self._try_alone(exercise, answer, note)[0] if maybe_ours else verdict
 
     def _try_alone(self, exercise: Exercise, answer: Answer, note: str) -> tuple[Verdict, bool]:
-        allowed_s = self.g.budget.alone(self.g.costs.get(exercise.id, 0.0))
+        allowed_s = self.g.budget.alone(self.g.costs.get(exercise.id, 0.0), len(self.g.bundle.manifest.exercises))
         used_before_s = self.player_cpu_s
         try:
             with self._open(answer.program, allowed_s) as box:

@@ -5,13 +5,13 @@ GradeInBox names a factory of doors in its configuration; a test may name its ow
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Protocol
 
-from autograder import course as courses
-from autograder.grading.session import Session
+from autograder.grading.pool import Pool
 from autograder.grading.verdict import Graded
 from autograder.home import Home
 from autograder.records import Blobs, Ledger
@@ -38,18 +38,18 @@ def open_door(home: Home) -> Iterator[Door]:
 
     Raises: InfraError when no box of the required tier can be opened; BootcampError when there is no seed.
     """
-    course = courses.load(home.course_root)
-    with Ledger.open(home.ledger_url) as ledger, Session(course, home.seed(), home.path / "admitted") as session:
-        yield _RealDoor(session, ledger, Blobs(home.blobs))
+    pool = Pool(home.course_root, home.seed(), home.path / "admitted", 1, os.environ)
+    with pool, Ledger.open(home.ledger_url) as ledger:
+        yield _RealDoor(pool, ledger, Blobs(home.blobs))
 
 
 class _RealDoor:
-    def __init__(self, session: Session, ledger: Ledger, blobs: Blobs) -> None:
-        self.session, self.ledger, self.blobs = session, ledger, blobs
+    def __init__(self, pool: Pool, ledger: Ledger, blobs: Blobs) -> None:
+        self.pool, self.ledger, self.blobs = pool, ledger, blobs
 
     def grade(self, raw: bytes, assignment: str, student: str, received_at: datetime) -> Graded:
         pseudonym = pseudonym_of(self.ledger, student, COHORT, datetime.now(UTC))
-        graded = self.session.grade(raw, assignment, pseudonym)
+        graded = self.pool.grade(raw, assignment, pseudonym)
         # An assignment that was not admitted was graded by no build: there is nothing to record.
         if graded.grader_build:
             self.blobs.put(raw)  # a regrade needs the bytes again

@@ -14,7 +14,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-_SYSCALLS = {
+SYSCALLS = {
     "x86_64": {
         "ptrace": 101, "process_vm_readv": 310, "add_key": 248, "io_uring_setup": 425, "bpf": 321, "perf_event_open": 298,
         "userfaultfd": 323, "unshare": 272, "mount": 165, "msgget": 68,
@@ -28,7 +28,7 @@ _SYSCALLS = {
 
 def system_call(name: str) -> None:
     """Make the call with arguments that a kernel without a filter accepts, or refuses otherwise than with EPERM."""
-    number = _SYSCALLS[os.uname().machine][name]
+    number = SYSCALLS[os.uname().machine][name]
     buffer = ctypes.create_string_buffer(256)
     arguments = {
         "unshare": (ctypes.c_ulong(0x10000000),),
@@ -119,6 +119,15 @@ def lock_a_shared_file(path: str) -> None:
     """Lock a file that other jobs can lock too: one bit of a covert channel."""
     with open(path, "rb") as f:
         fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def start_a_process() -> int:
+    """Fork."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return pid
 
 
 def raise_a_limit() -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autograder.errors import InfraError
-from autograder.sandbox import outer, zygote_process
+from autograder.sandbox import jailed_process, outer
 from autograder.sandbox.box import Limits, Slot
 from autograder.sandbox.cgroups import Cgroups, Group
 from autograder.submission.model import Cell
@@ -149,13 +149,13 @@ def _fresh() -> None:
 def _fresh_in_bubblewrap() -> None:
     interpreter = outer.Interpreter.current()
     bwrap = "/usr/bin/bwrap"
-    command = outer.bwrap_command(bwrap, interpreter)
-    command[-len(outer.zygote_command(interpreter)) :] = [interpreter.executable, "-c", _SOURCE]
-    subprocess.run(command, check=True, env={"PATH": zygote_process.SEARCH_PATH})
+    command = outer.bwrap_command(bwrap, interpreter, outer.zygote_contents())
+    command[command.index("--") + 1 :] = [interpreter.inside(interpreter.executable), "-c", _SOURCE]
+    subprocess.run(command, check=True, env={"PATH": jailed_process.SEARCH_PATH})
 
 
 def _cpu_s(group: Group) -> float:
-    return group.cpu_s() or 0.0
+    return group.meter(os.getpid()).cpu_s() or 0.0
 
 
 def _median(values: list[float]) -> float:

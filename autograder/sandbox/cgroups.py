@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from autograder.sandbox.job import Meter, MeterKind
+
 _V1 = ("memory", "pids", "cpuacct")
 _V2_NEEDED = {"memory", "pids"}
 _SWEEPS = 50  # attempts to remove a group whose last process is being reaped
@@ -86,24 +88,16 @@ class Group:
             for fd in fds:
                 os.close(fd)
 
-    def cpu_s(self) -> float | None:
-        """Return the CPU seconds of all its processes, past ones included; None when that is not measured."""
-        with contextlib.suppress(OSError, ValueError):
-            if "" in self.folders:
-                words = (self.folders[""] / "cpu.stat").read_text().split()
-                return int(words[words.index("usage_usec") + 1]) / 1e6
-            if "cpuacct" in self.folders:
-                return int((self.folders["cpuacct"] / "cpuacct.usage").read_text()) / 1e9
-        return None
-
-    def ran_out_of_memory(self) -> bool:
-        """Say whether the kernel killed a process of the group for its memory."""
-        name = "memory.events" if "" in self.folders else "memory.oom_control"
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            folder = self.folders.get("") or self.folders["memory"]
-            words = (folder / name).read_text().split()
-            return int(words[words.index("oom_kill") + 1]) > 0
-        return False
+    def meter(self, pid: int) -> Meter:
+        """Open the files that count the CPU of the group (of the process where no group counts it) and its kills for memory."""
+        kind: MeterKind
+        cpu, kind = Path(f"/proc/{pid}/stat"), "stat"
+        if "" in self.folders:
+            cpu, kind = self.folders[""] / "cpu.stat", "cpu.stat"
+        elif "cpuacct" in self.folders:
+            cpu, kind = self.folders["cpuacct"] / "cpuacct.usage", "cpuacct.usage"
+        memory = self.folders[""] / "memory.events" if "" in self.folders else self.folders["memory"] / "memory.oom_control"
+        return Meter(kind, os.open(cpu, os.O_RDONLY | os.O_CLOEXEC), os.open(memory, os.O_RDONLY | os.O_CLOEXEC))
 
     def kill(self) -> None:
         """Kill whatever is left in it."""

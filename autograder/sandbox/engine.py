@@ -10,19 +10,16 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 from autograder.errors import InfraError
-from autograder.sandbox.cgroups import Group
 from autograder.sandbox.clean import clean
-from autograder.sandbox.program import Limits, Usage
+from autograder.sandbox.job import Job, Limits, Usage
 from autograder.sandbox.protocol import FROM_PLAYER, Frame, read_frame
 from autograder.sandbox.student import BoxLost, StudentCrashed, StudentTimeout
 
@@ -44,23 +41,12 @@ class _Budget:
 
 
 class JailEngine:
-    """The controller's ends of one job: line, output, status, and its group if there is one."""
+    """One job, asked: frames go out and come back under a budget."""
 
-    def __init__(
-        self,
-        line: socket.socket,
-        output_fd: int,
-        status: socket.socket,
-        pid: int,
-        uid: int,
-        group: Group | None,
-        limits: Limits,
-        folder: Path | None,
-    ) -> None:
-        self._folder = folder
-        self.host_uid = uid
-        self._socket, self._output_fd, self._status = line, output_fd, status
-        self._pid, self._group, self._limits = pid, group, limits
+    def __init__(self, job: Job, limits: Limits) -> None:
+        self.job, self.host_uid = job, job.uid
+        self._socket, self._output_fd, self._status, self._meter = job.line, job.output_fd, job.status, job.meter
+        self._limits = limits
         self._caps = FROM_PLAYER.with_body(limits.reply_bytes)
         self._output = bytearray()
         self._output_open = True
@@ -73,7 +59,7 @@ class JailEngine:
         self._closed = False
         self._budget = _Budget(limits.cpu_s, limits.wall_s, 0.0)
         self._serve: Callable[[Frame], Frame]
-        for fd in (line.fileno(), output_fd):
+        for fd in (job.line.fileno(), job.output_fd):
             os.set_blocking(fd, False)
 
     @property
@@ -179,15 +165,15 @@ class JailEngine:
             raise InfraError("the monitor of the box was lost; the exercise is tried again")
         status = report["status"]
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        if self._group is not None and self._group.ran_out_of_memory():
+        if self._meter.ran_out_of_memory():
             raise StudentCrashed("MemoryError", f"more than {self._limits.memory_bytes >> 20} MiB of memory")
         if number in (signal.SIGXCPU, signal.SIGKILL) and report["cpu_s"] >= int(self._limits.max_cpu_s) - 1:
             raise StudentTimeout(f"used up its {self._limits.max_cpu_s:g} s of CPU time", used_s, budget.wall_s)
         if report["why"] == "wall":
             raise StudentTimeout(f"the box is closed after {self._limits.max_wall_s:g} s", used_s, budget.wall_s)
-        if number == signal.SIGKILL and report["why"] == "exit" and self._folder is None:
+        if number == signal.SIGKILL and report["why"] == "exit" and self.job.alone:
             # Nothing inside a pid namespace can send this to its first process. (Without one, it can kill itself.)
-            if self._group is not None or report["max_rss_bytes"] < _SMALL_RSS:
+            if self._meter.knows_memory or report["max_rss_bytes"] < _SMALL_RSS:
                 raise InfraError("the player was killed from outside the box")
             raise StudentCrashed("MemoryError", "killed for its memory")
         if number == signal.SIGKILL:
@@ -223,16 +209,11 @@ class JailEngine:
 
     def cut(self) -> None:
         self._end_player()
-        if self._group is not None:
-            self._group.kill()
 
     def cpu_s(self) -> float:
-        if self._report is not None and self._group is None:
+        if self._report is not None and not self._meter.counts_all:
             return float(self._report["cpu_s"])
-        measured = self._group.cpu_s() if self._group is not None else None
-        if measured is None and self._report is None:
-            measured = _process_cpu_s(self._pid)
-        self._last_cpu_s = max(self._last_cpu_s, measured or 0.0)
+        self._last_cpu_s = max(self._last_cpu_s, (None if self._closed else self._meter.cpu_s()) or 0.0)
         return self._last_cpu_s
 
     def output(self) -> str:
@@ -259,13 +240,7 @@ class JailEngine:
         if not self._closed:
             self._drain()
             self._closed = True
-            self._socket.close()
-            self._status.close()
-            os.close(self._output_fd)
-            if self._group is not None:
-                self._group.remove()
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+            self.job.close()
         if report is None:
             return Usage(cpu_s, 0, "lost")
         return Usage(max(cpu_s, report["cpu_s"]), report["max_rss_bytes"], report["why"])
@@ -277,11 +252,3 @@ def _parse_report(message: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return report if isinstance(report, dict) and {"why", "status", "cpu_s", "max_rss_bytes"} <= set(report) else None
-
-
-def _process_cpu_s(pid: int) -> float | None:
-    # The kernel's clock of another process; see clock_getcpuclockid(3).
-    try:
-        return time.clock_gettime((~pid << 3) | 2)
-    except OSError:
-        return None

@@ -5,20 +5,26 @@ For what cannot be forked (a GPU's context), and to compare: both paths must giv
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 from autograder.sandbox import zygote_process
-from autograder.sandbox.engine import JailEngine
-from autograder.sandbox.program import Limits
-from autograder.sandbox.slot import Slot
+from autograder.sandbox.job import Job, Limits
+from autograder.sandbox.slot import Opener, Slot
+from autograder.sandbox.warden import Warden
+
+
+class FreshWarden(Warden):
+    """As a Warden, but one job at a time: opening the next ends the one before."""
+
+    def _open(self, limits: Limits, topic: str) -> Job:
+        self._restart()
+        return super()._open(limits, topic)
 
 
 class FreshSlot(Slot):
     """As a Slot, but one box at a time: opening the next ends the one before."""
 
-    def _start_player(self, limits: Limits) -> JailEngine:
-        self._restart()
-        return super()._start_player(limits)
-
-    def _restart(self) -> None:
-        namespaces = self._zygote.namespaces
-        self._zygote.stop()
-        self._zygote = zygote_process.start(namespaces, warm=False)
+    @classmethod
+    def opener_of(cls, env: Mapping[str, str] | None) -> Opener:
+        return FreshWarden(env, partial(zygote_process.start, warm=False))

@@ -25,8 +25,9 @@ import numpy as np
 import torch
 
 from autograder.sandbox.clean import clean
+from autograder.sandbox.job import Limits, Usage
 from autograder.sandbox.player import Player, Stop
-from autograder.sandbox.program import Box, Limits, Usage
+from autograder.sandbox.program import Box
 from autograder.sandbox.protocol import FROM_PLAYER, Frame
 from autograder.submission.model import Cell
 

@@ -5,7 +5,7 @@ slot's own uid before bubblewrap starts. What lies where that uid cannot go (roo
 bound to a traversable place in a private mount namespace, which ends with the process.
 
 Standard input stays what it is: the zygote's control socket. The plan is JSON:
-{"uid", "binds": [[source, place]], "copies": [[source, place]], "command", "env"}.
+{"uid", "binds": [[source, place]], "copies": [[file or folder, place]], "command", "env"}.
 """
 
 from __future__ import annotations
@@ -30,15 +30,25 @@ def main() -> None:
     for source, place in plan["binds"]:
         os.makedirs(place, 0o755)
         _check(libc.mount(source.encode(), place.encode(), None, ctypes.c_ulong(_MS_BIND | _MS_REC), None), f"bind {source}")
-    for source, place in plan["copies"]:
-        os.makedirs(os.path.dirname(place), 0o755, exist_ok=True)
-        with open(source, "rb") as read, open(place, "wb") as written:
-            written.write(read.read())
     os.umask(0o022)
+    for source, place in plan["copies"]:
+        _copy(source, place)
     os.setgroups([])
     os.setresgid(plan["uid"], plan["uid"], plan["uid"])
     os.setresuid(plan["uid"], plan["uid"], plan["uid"])
     os.execve(plan["command"][0], plan["command"], plan["env"])
+
+
+def _copy(source: str, place: str) -> None:
+    """Copy a file or all that is below a folder, readable by everyone: modes and owners stay behind."""
+    os.makedirs(os.path.dirname(place), 0o755, exist_ok=True)
+    if os.path.isdir(source):
+        os.makedirs(place, 0o755, exist_ok=True)
+        for name in os.listdir(source):
+            _copy(os.path.join(source, name), os.path.join(place, name))
+    elif os.path.isfile(source):
+        with open(source, "rb") as read, open(place, "wb") as written:
+            written.write(read.read())
 
 
 def _check(result: int, call: str) -> None:

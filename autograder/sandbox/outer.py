@@ -1,6 +1,6 @@
-"""An interpreter and our few files in, the command that starts a zygote in the outer jail out. Starts nothing itself.
+"""An interpreter and some files of ours in, the command that runs one of them in an outer jail out. Starts nothing itself.
 
-The outer jail shows the zygote the system's /usr, the interpreter, the virtual environment and the player's own files,
+The outer jail shows the system's /usr, the interpreter, the virtual environment and the player's own files,
 all read-only, and nothing else: no home, no course, no network, no other process.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOM = "/box"  # where our files stand inside
@@ -69,10 +69,29 @@ class Interpreter:
         return cls(sys.executable, tuple(folders), tuple(sorted(p for p in packages if p)))
 
 
-def our_files() -> list[Path]:
-    """Return the files of this package that go into the box."""
+@dataclass(frozen=True)
+class Contents:
+    """What of ours a jail shows: single files of this package, whole folders and where they stand inside, and what runs."""
+
+    module: str
+    files: tuple[Path, ...]
+    folders: Mapping[str, str] = field(default_factory=dict)
+    argument: str = ""
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return ("-s", "-P", "-m", self.module, self.argument)
+
+
+def our_files(patterns: Iterable[str]) -> tuple[Path, ...]:
+    """Return the files of this package that match."""
     package = Path(__file__).parents[1]
-    return sorted(path for pattern in _FILES for path in package.glob(pattern))
+    return tuple(sorted(path for pattern in patterns for path in package.glob(pattern)))
+
+
+def zygote_contents() -> Contents:
+    """Return what the zygote's jail shows: the player's files, and those that put up its walls."""
+    return Contents("autograder.sandbox.zygote", our_files(_FILES))
 
 
 def inside(path: Path) -> str:
@@ -103,13 +122,10 @@ def environment(room: str = ROOM) -> dict[str, str]:
     }
 
 
-def zygote_command(interpreter: Interpreter) -> list[str]:
-    """Return the zygote's own command."""
-    return [interpreter.executable, "-s", "-P", "-m", "autograder.sandbox.zygote"]
-
-
-def bwrap_command(bwrap: str, interpreter: Interpreter, source_of: Callable[[str], str] = lambda path: path) -> list[str]:
-    """Return the zygote's command inside bubblewrap.
+def bwrap_command(
+    bwrap: str, interpreter: Interpreter, contents: Contents, source_of: Callable[[str], str] = lambda path: path
+) -> list[str]:
+    """Return the command that runs the contents' module inside bubblewrap.
 
     source_of(path) says where to bind a folder or file of ours from, if not from its own place.
     """
@@ -127,8 +143,10 @@ def bwrap_command(bwrap: str, interpreter: Interpreter, source_of: Callable[[str
         # An installed engine would stand there with the course's service and bridge; the box needs none of it.
         if os.path.isdir(os.path.join(packages, "autograder")):
             args += ["--tmpfs", os.path.join(interpreter.inside(packages), "autograder")]
-    for file in our_files():
+    for file in contents.files:
         args += ["--ro-bind", source_of(str(file)), inside(file)]
+    for folder, place in contents.folders.items():
+        args += ["--ro-bind", source_of(folder), place]
     for path in _FROM_ETC:
         args += ["--ro-bind-try", path, path]
     # The allocator reads the setting here, and without it the tunable silently does nothing.
@@ -138,7 +156,7 @@ def bwrap_command(bwrap: str, interpreter: Interpreter, source_of: Callable[[str
     # bubblewrap's root and /dev stay writable for its uid: jobs of one zygote would share a blackboard. /tmp is for the
     # zygote's own start; every job mounts its own over it.
     args += ["--tmpfs", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
-    return [*args, "--", interpreter.inside(interpreter.executable), *zygote_command(interpreter)[1:]]
+    return [*args, "--", interpreter.inside(interpreter.executable), *contents.arguments]
 
 
 def landlock_folders(interpreter: Interpreter, *, jailed: bool) -> tuple[str, ...]:

@@ -1,45 +1,17 @@
-"""An engine and a program of cells in, a `Box` out: the `Student` to ask, its `Limits`, and what it used."""
+"""An engine and a program of cells in, a `Box` out: the `Student` to ask, and what it used."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
 from autograder.sandbox.client import RemoteStudent
+from autograder.sandbox.job import Limits, Usage
 from autograder.sandbox.link import Link
 from autograder.sandbox.protocol import FROM_PLAYER, Frame, Line
 from autograder.sandbox.student import BoxLost, StudentError
 from autograder.submission.model import Cell
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one box may use. `cpu_s` and `wall_s` are for executing the program; `Box.allow` sets them anew.
-
-    max_cpu_s, max_wall_s: of the box's whole life, enforced by the kernel and the monitor even if we are gone.
-    """
-
-    cpu_s: float = 20.0
-    wall_s: float = 120.0
-    max_cpu_s: float = 600.0
-    max_wall_s: float = 3600.0
-    memory_bytes: int = 1536 << 20  # of all processes together, where a cgroup is to be had
-    address_bytes: int = 4 << 30  # of one process: an allocation above it fails inside, as an exception
-    processes: int = 64
-    disk_bytes: int = 32 << 20  # of each writable folder
-    output_bytes: int = 64 << 10
-    reply_bytes: int = 16 << 20
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What a box had used when it ended. `why`: closed, exit, signal, or lost (its monitor did not answer)."""
-
-    cpu_s: float
-    max_rss_bytes: int
-    why: str
 
 
 class Engine(Protocol):

@@ -17,7 +17,8 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,25 +26,40 @@ from autograder.sandbox.jail import kernel, landlock, namespaces
 from autograder.sandbox.jail.confine import confine
 from autograder.sandbox.jail.spec import BORN, JobSpec
 from autograder.sandbox.monitor import Monitor
-from autograder.sandbox.player import Player, serve
-from autograder.sandbox.protocol import FROM_PLAYER
-from autograder.sandbox.warm import one_thread, warm_up
 
 MESSAGE_BYTES = 1 << 16
-_LINE_FD, _REPORT_FD = 3, 4
+LINE_FD, _REPORT_FD = 3, 4
 _FREE_FD = 32  # above every descriptor with a fixed place
 _N_FDS = 16
 _STATUS = 2  # among the descriptors of a job
 
 
+@dataclass(frozen=True)
+class Server:
+    """What a fork server's children do behind their walls, and what it loads for a topic before it forks them."""
+
+    play: Callable[[JobSpec], NoReturn]
+    load: Callable[[str], None] = lambda topic: None
+
+
 def main() -> None:
     """Serve until the controller closes the control socket."""
+    run(_players)
+
+
+def run(make_server: Callable[[], Server]) -> NoReturn:
+    """Fork a child for every job and let it play, until the controller closes the control socket.
+
+    make_server() imports what is to be shared by the children, warm.
+    """
     control = socket.socket(fileno=os.dup(0))
     _set_stdin_to_null()
     settings = json.loads(control.recv(MESSAGE_BYTES))
     filter_program = bytes.fromhex(settings["filter"])
+    # First of all: what was loaded before this fork would stay shared with a process that only waits, and every later
+    # write to it would break up a huge page.
     keeper = namespaces.Keeper() if settings["namespaces"] else None
-    _prepare(settings["warm"])
+    server = _prepared(make_server, settings["warm"])
     n_threads = len(os.listdir("/proc/self/task"))
     control.send(json.dumps({"n_threads": n_threads, "landlock_abi": landlock.abi(), "uid": os.getuid()}).encode())
     monitor = Monitor(control.fileno())
@@ -53,17 +69,21 @@ def main() -> None:
         if not message:
             os._exit(0)  # with the first process of a pid namespace ends all that is below
         spec = JobSpec.from_bytes(message)
+        server.load(spec.topic)
         pid = keeper.fork() if keeper else os.fork()
         if pid == 0:
-            _become_player(spec, fds, filter_program)
+            _become(spec, fds, filter_program, server)
         monitor.add(pid, os.dup(fds[_STATUS]), spec.max_wall_s)
         for fd in fds:
             os.close(fd)
 
 
-def _prepare(warm: bool) -> None:
+def _prepared(make_server: Callable[[], Server], warm: bool) -> Server:
+    from autograder.sandbox.warm import one_thread, warm_up
+
     variables = set(os.environ)
     one_thread()
+    server = make_server()
     if warm:
         warm_up()
     for name in set(os.environ) - variables:  # torch leaves some; a job starts with what the controller gave
@@ -71,6 +91,7 @@ def _prepare(warm: bool) -> None:
     # A frozen heap is not touched by the collector, so that forks go on sharing its pages.
     gc.collect()
     gc.freeze()
+    return server
 
 
 def _set_stdin_to_null() -> None:
@@ -88,28 +109,39 @@ def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
     return message, list(fds)
 
 
-def _become_player(spec: JobSpec, fds: Sequence[int], filter_program: bytes) -> NoReturn:
+def _become(spec: JobSpec, fds: Sequence[int], filter_program: bytes, server: Server) -> NoReturn:
     line, output, status, *groups = (fcntl.fcntl(fd, fcntl.F_DUPFD, _FREE_FD) for fd in fds)
     try:
         for group in groups:
             os.write(group, b"0")
-        for fd, place in ((output, 1), (output, 2), (line, _LINE_FD), (status, _REPORT_FD)):
+        for fd, place in ((output, 1), (output, 2), (line, LINE_FD), (status, _REPORT_FD)):
             os.dup2(fd, place)
         kernel.close_all_but(range(_REPORT_FD + 1))
-        _play(spec, filter_program)
+        confine(spec, filter_program)
+        server.play(spec)
     except BaseException as e:
         _report_failure(status, e)
     os._exit(70)
 
 
-def _play(spec: JobSpec, filter_program: bytes) -> NoReturn:
-    confine(spec, filter_program)
-    sys.path.insert(0, spec.folder)
-    sys.argv = [""]
-    player = Player(module="__main__", folder=lambda: Path(spec.folder), caps=FROM_PLAYER.with_body(spec.reply_bytes))
+def say_born() -> None:
+    """Tell the controller that every wall stands; the kernel tells it who says so."""
     os.write(_REPORT_FD, BORN)
     os.close(_REPORT_FD)
-    serve(_LINE_FD, player)
+
+
+def _players() -> Server:
+    from autograder.sandbox.player import Player, serve
+    from autograder.sandbox.protocol import FROM_PLAYER
+
+    def play(spec: JobSpec) -> NoReturn:
+        sys.path.insert(0, spec.folder)
+        sys.argv = [""]
+        player = Player(module="__main__", folder=lambda: Path(spec.folder), caps=FROM_PLAYER.with_body(spec.reply_bytes))
+        say_born()
+        serve(LINE_FD, player)
+
+    return Server(play)
 
 
 def _report_failure(status: int, error: BaseException) -> None:

@@ -53,7 +53,7 @@ def _graders(home: Home, found: course.Course) -> AbstractContextManager[Pool | 
     """Return one grading process for single exercises, if the course gives verdicts on them without a hand-in."""
     if found.check_alone != "practice":
         return nullcontext()
-    return Pool(home.course_root, home.seed(), home.path / "admitted", 1)
+    return Pool(home.course_root, home.seed(), home.path / "admitted", 1, os.environ)
 
 
 if __name__ == "__main__":

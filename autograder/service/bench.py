@@ -54,12 +54,12 @@ def wait_graded(client: Client, attempt: str, pause_s: float = 0.02) -> None:
 
 
 def latency(at: Place, assignment: str, notebooks: Sequence[bytes]) -> list[Row]:
-    """One hand-in after the other, each by another student; the same notebook straight through a session in between."""
-    from autograder.grading.session import Session
+    """One hand-in after the other, each by another student; the same notebook straight through a pool in between."""
+    from autograder.grading.pool import Pool
 
     walls, direct, over = [], [], []
-    with Session(at.course, at.home.seed(), at.home.path / "admitted") as session:
-        session.grade(notebooks[0], assignment, "warm")
+    with Pool(at.course.root, at.home.seed(), at.home.path / "admitted", 1, os.environ) as pool:
+        pool.grade(notebooks[0], assignment, "warm")
         first = at.client("warm")
         wait_graded(first, hand_in(first, assignment, notebooks[0]))
         before_s = at.cpu_s()
@@ -69,7 +69,7 @@ def latency(at: Place, assignment: str, notebooks: Sequence[bytes]) -> list[Row]
             wait_graded(client, hand_in(client, assignment, raw))
             walls.append(time.perf_counter() - started)
             started = time.perf_counter()
-            session.grade(raw, assignment, f"idle{n}")
+            pool.grade(raw, assignment, f"idle{n}")
             direct.append(time.perf_counter() - started)
             over.append(walls[-1] - direct[-1])
         used_s = (at.cpu_s() - before_s) / len(notebooks)
@@ -79,7 +79,7 @@ def latency(at: Place, assignment: str, notebooks: Sequence[bytes]) -> list[Row]
     return [
         Row("  CPU per hand-in: all of it, the checks'", f"{used_s:.2f} s, {checks_s:.2f} s"),
         Row(f"hand-in to result, n={len(walls)}", _p(walls)),
-        Row("the same notebooks straight through a session", _p(direct)),
+        Row("the same notebooks straight through a pool", _p(direct)),
         Row("above the checks' own time", _p(over), "p50 1.0 s, p95 2.0 s"),
     ]
 

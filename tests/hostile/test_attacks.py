@@ -111,7 +111,7 @@ def test_the_slot_is_whole_after_all_of_them(slot):
 
 def players(slot) -> list[int]:
     """Return the pids below the slot's zygote, which stands below bubblewrap and the keeper that it took the place of."""
-    above = [slot._zygote.process.pid]
+    above = [slot.opener.server.process.pid]
     for _ in range(2 if slot.has_namespaces else 0):
         above = children(above[0])
     return children(above[0])

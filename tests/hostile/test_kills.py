@@ -28,7 +28,7 @@ def children(pid: int) -> list[int]:
 
 def victims(slot) -> dict[str, list[int]]:
     """Return the pids below a slot, by what they are."""
-    jail = slot._zygote.process.pid
+    jail = slot.opener.server.process.pid
     keepers = [k for p in children(jail) for k in children(p)]
     return {"jail": [jail], "zygote": keepers, "player": [p for k in keepers for p in children(k)]}
 

@@ -23,6 +23,7 @@ class JobSpec:
     disk_bytes: int
     reply_bytes: int
     open_files: int = 256
+    topic: str = ""  # what the fork server loads before it forks
 
     def to_bytes(self) -> bytes:
         return json.dumps(asdict(self)).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,10 @@ import pytest
 
 from autograder.course import Course, load
 from autograder.errors import InfraError
-from autograder.grading.grade import Budget
-from autograder.grading.session import Session
+from autograder.grading.budget import Budget
+from autograder.grading.pool import Pool
 from autograder.grading.verdict import Graded
-from autograder.sandbox.box import Slot
+from autograder.sandbox.cgroups import Cgroups
 from autograder.submission.compose import compose
 from tests import tiny
 
@@ -25,29 +26,35 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
     return tiny.write(tmp_path_factory.mktemp("course"))
 
 
+BUDGET = Budget(shared_floor_s=0.4, alone_floor_s=0.8, notebook_floor_s=2.4, wall_per_cpu=4.0)
+
+
+def open_pool(course: Course) -> Pool:
+    """Budgets are small, so that endless loops end soon."""
+    return Pool(course.root, SEED, course.root / "admitted", 1, os.environ, BUDGET)
+
+
 @pytest.fixture(scope="module")
-def session(course: Course) -> Iterator[Session]:
-    """One slot for the file. Budgets are small, so that endless loops end soon."""
-    with Session(course, SEED, course.root / "admitted") as found:
-        found.grader(tiny.ASSIGNMENT).budget = Budget(shared_floor_s=0.4, alone_floor_s=0.8, wall_per_cpu=4.0)
+def pool(course: Course) -> Iterator[Pool]:
+    """One slot for the file."""
+    with open_pool(course) as found:
         yield found
 
 
-def grade(session: Session, answers: dict[str, str]) -> Graded:
-    manifest = session.course.assignment(tiny.ASSIGNMENT).manifest()
-    return session.grade(compose(manifest, answers), tiny.ASSIGNMENT, "s1")
+def grade(pool: Pool, answers: dict[str, str]) -> Graded:
+    return pool.grade(compose(tiny.manifest(), answers), tiny.ASSIGNMENT, "s1")
 
 
 def statuses(graded: Graded) -> list[str]:
     return [str(v.status) for v in graded.verdicts]
 
 
-def test_the_reference_earns_everything_in_the_box(session: Session):
+def test_the_reference_earns_everything_in_the_box(pool: Pool):
     """The ordinary way: one box, three passes."""
-    graded = grade(session, tiny.REFERENCE)
+    graded = grade(pool, tiny.REFERENCE)
 
     assert (graded.points, statuses(graded)) == (12, ["pass"] * 3)
-    assert graded.tier == session.slot.tier
+    assert graded.tier == pool.workers[0].found.tier
 
 
 @pytest.mark.parametrize(
@@ -66,46 +73,39 @@ def test_the_reference_earns_everything_in_the_box(session: Session):
     ],
     ids=lambda v: v.replace(" ", "_") if len(v) < 20 else "",
 )
-def test_what_goes_wrong_in_one_exercise_costs_that_one_only(session: Session, name: str, body: str, status: str):
+def test_what_goes_wrong_in_one_exercise_costs_that_one_only(pool: Pool, name: str, body: str, status: str):
     """double is broken; quadruple builds on it and scaler does not: both keep full marks."""
-    graded = grade(session, {**tiny.REFERENCE, D: body})
+    graded = grade(pool, {**tiny.REFERENCE, D: body})
 
     assert statuses(graded) == [status, "pass", "pass"], [v.hint for v in graded.verdicts]
     assert [v.points for v in graded.verdicts] == [0, 4, 4]
 
 
-def test_noise_on_stderr_costs_nothing(session: Session):
+def test_noise_on_stderr_costs_nothing(pool: Pool):
     """Warnings and prints are not errors; what was printed is kept for the instructor."""
     noise = "\nimport sys, warnings\nprint('hello', file=sys.stderr)\nwarnings.warn('careful')\n"
-    graded = grade(session, {**tiny.REFERENCE, D: tiny.DOUBLE + noise})
+    graded = grade(pool, {**tiny.REFERENCE, D: tiny.DOUBLE + noise})
 
     assert graded.points == 12
     assert "hello" in graded.output
 
 
-def test_the_same_bytes_draw_the_same_inputs(session: Session):
+def test_the_same_bytes_draw_the_same_inputs(pool: Pool):
     """Grading again, by whatever way, gives the same verdicts."""
     answers = {**tiny.REFERENCE, D: "def double(x):\n    return 2 * x.abs()"}
-    first, second = grade(session, answers), grade(session, answers)
+    first, second = grade(pool, answers), grade(pool, answers)
 
     assert [(v.status, v.points, v.hint) for v in first.verdicts] == [(v.status, v.points, v.hint) for v in second.verdicts]
 
 
-def test_a_course_that_requires_more_than_the_box_offers_grades_nothing(course: Course, tmp_path: Path):
-    """Fail closed, with the two tiers and what to run; the slot is given back."""
-    text = tiny.COURSE.replace('"C"', '"A"')
+def test_a_course_that_requires_more_than_the_box_offers_grades_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Fail closed, with the two tiers and what to run."""
     tiny.write(tmp_path)
-    (tmp_path / "assignments" / "course.toml").write_text(text)
+    (tmp_path / "assignments" / "course.toml").write_text(tiny.COURSE.replace('"C"', '"A"'))
+    monkeypatch.setattr(Cgroups, "find", lambda: None)  # as a plain user has it
 
-    class WeakSlot(Slot):
-        @classmethod
-        def start(cls, env=None):
-            slot = super().start(env)
-            slot.tier = "B"  # as a plain user without a cgroup would get it
-            return slot
-
-    with pytest.raises(InfraError, match="reaches tier B; the course requires A"):
-        Session(load(tmp_path), SEED, tmp_path / "admitted", WeakSlot.start).__enter__()
+    with open_pool(load(tmp_path)) as pool, pytest.raises(InfraError, match="reaches tier B; the course requires A"):
+        grade(pool, tiny.REFERENCE)
 
 
 @pytest.mark.parametrize(
@@ -126,15 +126,15 @@ def test_an_assignment_that_is_not_admitted_is_not_graded(tmp_path: Path, old: s
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
-    with Session(broken, SEED, tmp_path / "admitted") as session:
-        graded = grade(session, tiny.REFERENCE)
+    with open_pool(broken) as pool:
+        graded = grade(pool, tiny.REFERENCE)
 
     assert statuses(graded) == ["infra"] * 3
     assert reason in graded.verdicts[0].notes[0]
 
 
-def test_an_admission_is_remembered_for_its_build_only(course: Course, session: Session):
+def test_an_admission_is_remembered_for_its_build_only(course: Course, pool: Pool):
     """The file is named after the build: another check or reference is admitted anew."""
     (path,) = (course.root / "admitted").glob("*.json")
 
-    assert session.grader(tiny.ASSIGNMENT).bundle.build in path.name
+    assert pool.referees.known(tiny.ASSIGNMENT)[1] in path.name
