@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from urllib.parse import urlparse
@@ -19,6 +20,8 @@ from autograder.home import Home
 from autograder.records import Ledger
 from autograder.service.app import make_app, make_server
 from autograder.service.desk import Desk
+
+_LOOK_MS = 5000.0  # between two looks at course.toml
 
 
 def main() -> int:
@@ -45,8 +48,23 @@ def main() -> int:
     with suppress(KeyboardInterrupt), ledger, _graders(home, desk.exchange.course) as graders:
         application = make_app(desk, HubOAuth(base_url=prefix), prefix, hub_prefix, graders)
         make_server(application).listen(address.port or 80, address.hostname or "127.0.0.1")
+        ioloop.PeriodicCallback(_when_edited(desk), _LOOK_MS).start()
         ioloop.IOLoop.current().start()
     return 0
+
+
+def _when_edited(desk: Desk) -> Callable[[], None]:
+    """Return what reads course.toml again when somebody has edited it, and does nothing else."""
+    path = desk.exchange.course.root / "assignments" / "course.toml"
+    seen = [path.stat().st_mtime_ns]
+
+    def look() -> None:
+        with suppress(OSError):
+            if (now := path.stat().st_mtime_ns) != seen[0]:
+                seen[0] = now
+                desk.reload()
+
+    return look
 
 
 def _graders(home: Home, found: course.Course) -> AbstractContextManager[Pool | None]:

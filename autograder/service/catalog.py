@@ -14,7 +14,12 @@ class Catalog:
 
     def __init__(self, course: Course) -> None:
         self._course = course
+        self.problem = ""  # why an edit of course.toml does not hold
         self._read: dict[str, tuple[int, Manifest]] = {}
+
+    def use(self, course: Course) -> None:
+        """Speak of this course from now on."""
+        self._course, self.problem = course, ""
 
     @property
     def title(self) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from autograder.course import Course
+from autograder.course import Course, load
+from autograder.errors import CourseError
 from autograder.grading.passed import Stamps
 from autograder.progress import Policy, load_policy
 from autograder.records import AssignmentResult, AttemptResult, Blobs, Ledger, Student
@@ -45,6 +46,17 @@ class Desk:
         policy = policy or load_policy()
         exchange = exchange_of(course, ledger, state, clock)
         return cls(Catalog(course), ledger, clock, policy, Tracker(course, ledger, policy), exchange)
+
+    def reload(self) -> None:
+        """Take course.toml as it is now; while it cannot be read the old one holds, and the Grading page says why."""
+        try:
+            course = load(self.exchange.course.root)
+        except CourseError as e:
+            self.catalog.problem = str(e)
+            return
+        self.exchange.course = course
+        self.catalog.use(course)
+        self.tracker.use(course)
 
     def snapshot(self) -> Snapshot:
         return Snapshot(self.ledger.last_event(), Moment.of(self.clock()))
@@ -156,7 +168,9 @@ class Desk:
         attempts = {job.attempt: a for job in dead if (a := self.ledger.attempt(job.attempt))}
         filed, n_disputed = disputes.filed(self.ledger, self.exchange.blobs, grading.SHOWN)
         times, releases = self.ledger.exercise_times(), self.exchange.releases()
-        return grading.grading_page(self.ledger.queue.stats(), dead, attempts, filed, n_disputed, times, releases, snapshot)
+        return grading.grading_page(
+            self.ledger.queue.stats(), dead, attempts, filed, n_disputed, times, releases, self.catalog.problem, snapshot
+        )
 
     def retry(self, attempt_id: str, by: str) -> bool:
         """Give a dead letter all its tries again; False when there is none of that attempt."""

@@ -22,6 +22,7 @@ def grading_page(
     n_disputed: Mapping[str, int],
     times: Sequence[ExerciseTimes],
     releases: Sequence[Release],
+    problem: str,
     snapshot: Snapshot,
 ) -> GradingPage:
     """Return the page; `attempts` holds the dead letters' attempts by id."""
@@ -34,6 +35,7 @@ def grading_page(
         releases=tuple(
             f"{r.assignment}: {len(r.files)} files, by {r.by} on {Moment.of(r.at).text}; gate {r.gate}" for r in releases
         ),
+        problem=problem,
         snapshot=snapshot,
     )
 

@@ -269,6 +269,7 @@ class GradingPage:
     dead: Annotated[tuple[DeadLetter, ...], "Hand-ins that our grader gave up on. None of them is a zero."]
     disputes: Annotated[tuple[DisputeLine, ...], "The newest reports of results that students think are wrong."]
     times: Annotated[tuple[TimeLine, ...], "What grading costs, by exercise."]
+    problem: Annotated[str, "Why an edit of course.toml does not hold; empty when it does."]
     releases: Annotated[tuple[str, ...], "What is released, and which run of the gate let it out."]
     snapshot: Annotated[Snapshot, "Which state of the records this is."]
 
