@@ -54,7 +54,8 @@ test-all: $(READY) system lint check ## the same, with nothing sampled
 	@BOOTCAMP_TEST_ALL=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist loadfile
 
 .PHONY: bench-path
-bench-path: $(READY) system ## what the path of a submission costs over HTTP: latency, single checks, a deadline spike
+bench-path: $(READY) system ## the path of a submission: resubmission, queue, export; over HTTP latency and a deadline spike
+	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.bench.path
 	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.service.bench
 
 clean: ## remove the environment and the demo's state

@@ -23,12 +23,43 @@ def test_help_lists_every_command(tmp_path: Path):
     found = bootcamp("--help", cwd=tmp_path)
 
     assert found.returncode == 0
-    for name in ("build", "check", "grade", "work", "regrade", "replay", "progress", "serve", "doctor", "demo", "init"):
+    for name in (
+        "build",
+        "check",
+        "grade",
+        "work",
+        "regrade",
+        "replay",
+        "publish",
+        "export",
+        "ledger",
+        "progress",
+        "serve",
+        "doctor",
+        "demo",
+        "init",
+    ):
         assert f"  {name} " in found.stdout
 
 
 @pytest.mark.parametrize(
-    "name", ["build", "check", "grade", "work", "regrade", "replay", "progress", "serve", "doctor", "demo", "init"]
+    "name",
+    [
+        "build",
+        "check",
+        "grade",
+        "work",
+        "regrade",
+        "replay",
+        "publish",
+        "export",
+        "ledger",
+        "progress",
+        "serve",
+        "doctor",
+        "demo",
+        "init",
+    ],
 )
 def test_every_command_explains_itself(tmp_path: Path, name: str):
     """Each loads, and its help has a sentence."""

@@ -30,6 +30,7 @@ LEVELS = {
     "authoring": 7,
     "service": 7,
     "commands": 8,
+    "bench": 8,
     "cli": 9,
 }
 # What may be as long as it is, with the reason.

@@ -82,7 +82,7 @@ def replay(
         except BootcampError:
             faults[a.id] = "its bytes are not kept"
             continue
-        jobs.append(Job(key, a.assignment, a.pseudonym, raw, tuple(ledger.known(a.pseudonym, a.assignment))))
+        jobs.append(Job(key, a.assignment, a.pseudonym, raw, tuple(ledger.to_grade(a.id)[1])))
 
     def ends() -> Iterator[Replayed | str]:
         for end in grade_all(jobs, home.course_root, home.seed(), home.path / "admitted", n_workers, os.environ) if jobs else ():

@@ -31,6 +31,25 @@ from autograder.nbgrader_bridge.outputs import score
 _BUSY_TIMEOUT_S = 30
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[sa.Connection]:
+    """Hold one transaction of nbgrader's database: commit at the end, roll back on an exception.
+
+    Raises: BootcampError if it cannot be used.
+    """
+    if not path.is_file():
+        raise BootcampError(f"{path}: there is no gradebook yet. Run: bootcamp init")
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT_S})
+    try:
+        with engine.begin() as connection:
+            _check_version(connection, path)
+            yield connection
+    except sa.exc.OperationalError as e:
+        raise BootcampError(f"{path}: {e.orig}. Is another program writing to it? Nothing was changed.") from None
+    finally:
+        engine.dispose()
+
+
 @dataclass(frozen=True)
 class Row:
     """What the gradebook is to hold of one student's submission. `submitted_at` is aware."""
@@ -61,18 +80,9 @@ class Gradebook:
     @classmethod
     @contextmanager
     def writing(cls, path: Path, manifests: Mapping[str, Manifest]) -> Iterator[Self]:
-        """Hold one transaction: commit at the end, roll back on an exception. Raises: BootcampError if it cannot be used."""
-        if not path.is_file():
-            raise BootcampError(f"{path}: there is no gradebook yet. Run: bootcamp init")
-        engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT_S})
-        try:
-            with engine.begin() as connection:
-                _check_version(connection, path)
-                yield cls(connection, manifests)
-        except sa.exc.OperationalError as e:
-            raise BootcampError(f"{path}: {e.orig}. Is another program writing to it? Nothing was changed.") from None
-        finally:
-            engine.dispose()
+        """Hold one transaction, see `opened`."""
+        with opened(path) as connection:
+            yield cls(connection, manifests)
 
     def submitted_at(self, student: str, assignment: str) -> datetime | None:
         """Return the time of the submission that the gradebook holds; None when there is none."""
@@ -104,9 +114,11 @@ class Gradebook:
         existing = self._rows(t.grade, notebook)
         values = {}
         for cell, auto in scores.items():
-            by_hand = cell in existing and existing[cell]["manual_score"] is not None
-            # As nbgrader's autograde decides it: what a person scored is to be looked at again.
-            values[cell] = {"auto_score": auto, "needs_manual_grade": by_hand or auto is None}
+            old = existing.get(cell)
+            by_hand = old is not None and old["manual_score"] is not None
+            # As nbgrader's autograde decides it: what a person scored is to be looked at again, if there is news.
+            again = by_hand and (old["needs_manual_grade"] or old["auto_score"] != auto) if old else False
+            values[cell] = {"auto_score": auto, "needs_manual_grade": bool(again) or auto is None}
         self._write(t.grade, notebook, existing, values)
 
     def _find(self, assignment: str) -> _Registered:

@@ -31,6 +31,7 @@ grade = _table(
     cell_id=sa.String(),
     auto_score=sa.Float(),
     manual_score=sa.Float(),
+    extra_credit=sa.Float(),
     needs_manual_grade=sa.Boolean(),
 )
-comment = _table("comment", notebook_id=sa.String(), cell_id=sa.String(), auto_comment=sa.Text())
+comment = _table("comment", notebook_id=sa.String(), cell_id=sa.String(), auto_comment=sa.Text(), manual_comment=sa.Text())

@@ -54,7 +54,7 @@ def add_grading(
     if settled:
         return Appended(attempt.id, Outcome.DUPLICATE, settled["event"], 0, True)
     tries = [g for g in before if g["tier"] == graded.tier]
-    points = _said(db, [g["event"] for g in tries])
+    points = _said(db, [g["event"] for g in tries]) if tries else {}
     # A retry carries what the build has not scored yet, and first news of an exercise even if it is INFRA.
     new = [v for v in graded.verdicts if points.get(v.exercise) is None and (v.points is not None or v.exercise not in points)]
     if tries and not new:

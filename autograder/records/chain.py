@@ -99,6 +99,11 @@ def verify(db: Connection) -> Checked:
     return Checked(n, heads)
 
 
+def has_link(db: Connection, hashed: str) -> bool:
+    """Whether this hash stands in some chain."""
+    return db.execute(select(t.link.c.event).where(t.link.c.hash == hashed)).first() is not None
+
+
 def _mismatch(row: Any, link: Any, cohort: str, before: str, facts: str) -> str:
     if link is None:
         return "it has no link: it was written past the ledger's door"
@@ -117,6 +122,8 @@ def _batches(db: Connection, after: int) -> Iterator[Sequence[Any]]:
     query = select(*columns).outerjoin(t.student, t.student.c.pseudonym == e.subject).order_by(e.id).limit(_BATCH)
     while rows := db.execute(query.where(e.id > after)).all():
         yield rows
+        if len(rows) < _BATCH:
+            return
         after = rows[-1].id
 
 

@@ -58,6 +58,23 @@ def writing(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
+def overwrite_deleted(connection: Connection) -> None:
+    """Let what this connection deletes from now on be overwritten in the file too (SQLite; elsewhere nothing)."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+
+
+def empty_journal(engine: Engine) -> None:
+    """Move everything from SQLite's journal into the database and empty it; readers at work keep what they still need."""
+    if engine.dialect.name != "sqlite":
+        return
+    raw = engine.raw_connection()  # not in a transaction, which SQLAlchemy would begin
+    try:
+        raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+    finally:
+        raw.close()
+
+
 def _make_file(url: URL) -> None:
     if not url.database or url.database == ":memory:":
         return

@@ -142,10 +142,9 @@ class Ledger:
     ) -> HandedIn:
         """Record a hand-in and queue it, in one transaction: attempt, event and job, or nothing.
 
-        `sha256` is of the notebook; `files` maps the names of what came with it to their hashes. Put the bytes into
-        `Blobs` first. The same bytes as the student's latest attempt are recognised (and queued again where that attempt
-        was never fully graded, by our fault); bytes equal to an older attempt are a new one.
-        Raises: LedgerError when the student is not enrolled.
+        `sha256` is of the notebook; `files` maps the names of what came with it to hashes. Put the bytes into `Blobs` first.
+        The same bytes as the latest attempt's are recognised (and queued again if that one was never fully graded, by our
+        fault); bytes equal to an older attempt's are a new one. Raises: LedgerError when the student is not enrolled.
         """
         with self.writing() as db:
             return handing_in.hand_in(db, self.queue, pseudonym, assignment, sha256, received_at, files or {}, priority, actor)
@@ -247,10 +246,10 @@ class Ledger:
         with self._engine.connect() as db:
             return results.results(db, pseudonym, assignment)
 
-    def known(self, pseudonym: str, assignment: str, limit: int = 400) -> list[Verdict]:
-        """Return the student's newest verdicts that may be used again (grading/known.py), oldest first."""
+    def to_grade(self, attempt_id: str) -> tuple[Attempt, list[Verdict]]:
+        """Return a recorded attempt and its student's verdicts that may be used again (grading/known.py). Raises: LedgerError."""
         with self._engine.connect() as db:
-            return results.known(db, pseudonym, assignment, limit)
+            return results.to_grade(db, attempt_id)
 
     def gradings(self, attempt_id: str) -> list[Grading]:
         """Return everything that graders said of the attempt, oldest first, with the player's output: instructors only."""

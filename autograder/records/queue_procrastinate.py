@@ -35,7 +35,10 @@ _DEFER = text("""
 _RAISE = text("""
     UPDATE procrastinate_jobs SET priority = :priority WHERE status = 'todo' AND priority < :priority
         AND lock IN (SELECT jsonb_array_elements_text(CAST(:attempts AS jsonb)))""")
-_FETCH = text("SELECT id, lock, attempts, priority, args FROM procrastinate_fetch_job_v2(ARRAY[CAST(:queue AS varchar)], :worker)")
+_FETCH = text(
+    "SELECT id, lock, attempts, priority, args, (SELECT COALESCE(max(e.id), 0) FROM event e) AS newest"
+    " FROM procrastinate_fetch_job_v2(ARRAY[CAST(:queue AS varchar)], :worker)"
+)
 _MINE = text("""
     SELECT 1 FROM procrastinate_jobs
     WHERE id = :job AND status = 'doing' AND attempts = :fence AND worker_id = :worker FOR UPDATE""")
@@ -65,7 +68,7 @@ class ProcrastinateQueue:
     def __init__(self, engine: Engine, policy: Policy, clocks: Clocks) -> None:
         self.engine, self.policy, self.clocks = engine, policy, clocks
         self._worker_id = 0
-        self._swept_s = -1e9
+        self._swept_s = self._beat_s = -1e9
 
     def enqueue(self, db: Connection, attempts: Sequence[str], priority: int, at: datetime) -> int:
         """Queue the attempts that have no live job; return how many. A waiting job is never moved back."""
@@ -162,12 +165,14 @@ class ProcrastinateQueue:
             row = db.execute(_FETCH, {"queue": QUEUE, "worker": worker}).one()
             if row.id is None:
                 return None
-            newest = db.execute(text("SELECT COALESCE(max(id), 0) FROM event")).scalar_one()
             n_tries = row.attempts - row.args.get("untried", 0) + 1
-            return Lease(row.id, row.lock, row.attempts, str(worker), n_tries, row.priority, newest)
+            return Lease(row.id, row.lock, row.attempts, str(worker), n_tries, row.priority, row.newest)
 
     def _registered(self, db: Connection) -> int:
         """Return our worker's number, its heartbeat fresh; register again when a recovery has pruned it."""
+        if self._worker_id and time.monotonic() - self._beat_s < self.policy.lease_s / 4:
+            return self._worker_id
+        self._beat_s = time.monotonic()
         fresh = text("UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = :id")
         if not self._worker_id or db.execute(fresh, {"id": self._worker_id}).rowcount == 0:
             self._worker_id = db.execute(text("SELECT worker_id FROM procrastinate_register_worker_v1()")).scalar_one()

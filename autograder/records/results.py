@@ -11,8 +11,10 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 from autograder.grading.verdict import Verdict
 from autograder.records import schema as t
 from autograder.records.first_tries import count_tries
-from autograder.records.model import AssignmentResult, Attempt, AttemptResult, Grading
+from autograder.records.model import AssignmentResult, Attempt, AttemptResult, Grading, LedgerError
 from autograder.records.standing import newest_grading, standing
+
+_MAX_KNOWN = 400
 
 
 def results(db: Connection, pseudonym: str, assignment: str | None = None) -> list[AssignmentResult]:
@@ -43,7 +45,15 @@ def gradings(db: Connection, attempt_id: str) -> list[Grading]:
     return [Grading(**{**row, "notes": tuple(row["notes"])}) for row in db.execute(query).mappings()]
 
 
-def known(db: Connection, pseudonym: str, assignment: str, limit: int) -> list[Verdict]:
+def to_grade(db: Connection, attempt_id: str) -> tuple[Attempt, list[Verdict]]:
+    """Return the attempt and its student's newest verdicts that may be used again. Raises: LedgerError."""
+    found = attempts(db, t.attempt.c.id == attempt_id)
+    if not found:
+        raise LedgerError(f'no attempt "{attempt_id}" is recorded.')
+    return found[0], known(db, found[0].pseudonym, found[0].assignment)
+
+
+def known(db: Connection, pseudonym: str, assignment: str, limit: int = _MAX_KNOWN) -> list[Verdict]:
     """Return the student's newest verdicts that may be used again, oldest first."""
     v, a = t.verdict.c, t.attempt.c
     query = (

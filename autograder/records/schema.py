@@ -30,7 +30,7 @@ from sqlalchemy.exc import DontWrapMixin
 
 from autograder.records.model import LedgerError
 
-HEAD = "0002"
+HEAD = "0003"
 APPEND_ONLY = ("event", "attempt", "grading", "verdict", "link")
 
 
@@ -125,6 +125,14 @@ attempt_file = Table(
     Column("attempt", ForeignKey("attempt.id"), primary_key=True),
     Column("name", String(255), primary_key=True),
     Column("sha256", String(64), nullable=False, index=True),
+)
+
+# Texts of events that may hold personal data.
+remark = Table(
+    "remark",
+    metadata,
+    Column("event", ForeignKey("event.id"), primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
 )
 
 grading = Table(

@@ -106,16 +106,14 @@ class Worker:
         n = 0
         while self.graders.n_free > 0 and (lease := self.ledger.queue.claim(self.name)):
             n += 1
-            attempt = self.ledger.attempt(lease.attempt)
-            assert attempt is not None  # its row stands before its job, in one transaction
+            attempt, known = self.ledger.to_grade(lease.attempt)
             try:
                 raw = self.blobs.get(attempt.sha256)
             except BootcampError as e:
                 self._fail(lease, attempt, str(e))
                 continue
             self._held[lease.job] = (lease, attempt)
-            known = tuple(self.ledger.known(attempt.pseudonym, attempt.assignment))
-            self.graders.submit(Job(lease.job, attempt.assignment, attempt.pseudonym, raw, known))
+            self.graders.submit(Job(lease.job, attempt.assignment, attempt.pseudonym, raw, tuple(known)))
         return n > 0
 
     def _settle_found(self) -> bool:
