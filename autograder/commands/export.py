@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import click
@@ -13,7 +14,9 @@ import click
 from autograder.errors import BootcampError
 from autograder.home import Home
 from autograder.records import Ledger
-from autograder.records.exporting import COLUMNS, Row, rows, write_csv
+from autograder.records.exporting import COLUMNS, Row, moment, rows, write_csv
+
+_AT = COLUMNS.index("received_at")
 
 
 @click.command("export")
@@ -65,11 +68,12 @@ def _parquet(batches: Iterator[Sequence[Row]], path: Path) -> int:
     text = pa.dictionary(pa.int32(), pa.string())
     kinds = [pa.string(), pa.string(), text, text, text, text, pa.float64(), pa.float64(), pa.int32()]
     schema = pa.schema(list(zip(COLUMNS, [*kinds, pa.timestamp("us", tz="UTC"), pa.string()], strict=True)))
-    n = 0
+    aware, n = lru_cache(maxsize=20_000)(moment), 0
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     with pq.ParquetWriter(path, schema) as writer:
         for batch in batches:
-            columns = list(zip(*batch, strict=True))
+            columns = [list(c) for c in zip(*batch, strict=True)]
+            columns[_AT] = [aware(at) for at in columns[_AT]]
             writer.write_table(pa.table([pa.array(c, type=f.type) for c, f in zip(columns, schema, strict=True)], schema=schema))
             n += len(batch)
     return n

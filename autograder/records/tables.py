@@ -14,7 +14,7 @@ def cohort_table(db: Connection, cohort: str | None, assignment: str | None, as_
     """Return the latest attempt of everyone at everything, ordered by pseudonym, then assignment."""
     # One flow along indexes, attempt -> grading -> verdict: joined to the standing verdicts as a table of their own,
     # SQLite compares every attempt with every other (measured: 60 s for 300 students and 12 assignments).
-    r, g = ranked(latest(cohort, assignment, as_of), as_of).c, t.grading.c
+    r, g = _ranked(latest(cohort, assignment, as_of), as_of).c, t.grading.c
     who = (r.pseudonym, r.cohort, r.assignment, r.n_attempts, r.id, r.received_at, r.newest, g.error)
     totals = (func.coalesce(func.sum(r.points), 0.0), func.coalesce(func.sum(r.max_points), 0.0), func.count(r.exercise))
     counts = [func.count(case((r.status == status.value, 1))) for status in (Status.PASS, Status.SKIPPED, Status.INFRA)]
@@ -57,7 +57,7 @@ def latest(cohort: str | None, assignment: str | None, as_of: int | None) -> Sub
     return query.subquery()
 
 
-def ranked(attempts: Subquery, as_of: int | None) -> Subquery:
+def _ranked(attempts: Subquery, as_of: int | None) -> Subquery:
     """Every verdict on the newest attempts; those with place 1 stand. An attempt without verdicts has one row."""
     a, g, v = attempts.c, t.grading.c, t.verdict.c
     place = func.row_number().over(partition_by=(a.id, v.exercise), order_by=NEWEST_SCORED_FIRST)
