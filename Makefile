@@ -58,5 +58,9 @@ bench-path: $(READY) system ## the path of a submission: resubmission, queue, ex
 	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.bench.path
 	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.service.bench
 
+.PHONY: bench-progress
+bench-progress: $(READY) ## the tracker's speed in CPU seconds of one thread, beside mirt and girth
+	@OMP_NUM_THREADS=1 $(BIN)/bootcamp progress bench
+
 clean: ## remove the environment and the demo's state
 	rm -rf .venv var

@@ -9,6 +9,7 @@ import pytest
 
 from autograder.progress import estimate, ranks
 from autograder.progress.estimate import fit, target
+from autograder.progress.posterior import normal
 from autograder.progress.scores import Bools, Floats
 from tests.progress_world import Cohort, simulate
 
@@ -24,7 +25,8 @@ def _evaluated() -> list[tuple[Cohort, Floats, Floats, Floats]]:
         model = fit(cohort.scores)
         assert model is not None
         mean, sd = target(model, model.weight, model.response)
-        found.append((cohort, mean, sd, ranks.chances(mean, sd, ranks.bar(mean, sd, SHARE, 30))))
+        of = normal(mean, sd, mean)
+        found.append((cohort, mean, sd, of.chances(ranks.bar(of, SHARE, 30))))
     return found
 
 

@@ -17,10 +17,12 @@ def test_the_shipped_policy_has_the_agreed_thresholds() -> None:
     """Top tenth, 20 first tries, 2 notebooks, SD at most .85, watch from .40, provisional from .80; boxes A and B."""
     e, s = POLICY.evidence, POLICY.states
 
-    assert (POLICY.version, POLICY.target.top_share) == ("1", 0.1)
+    assert (POLICY.version, POLICY.target.top_share) == ("2", 0.1)
     assert (e.min_first_tries, e.min_notebooks, e.max_sd_ratio) == (20, 2, 0.85)
     assert (e.tiers, e.kinds, e.skipped) == (("A", "B"), ("verified",), "missing")
-    assert (s.watch, s.provisional) == (0.4, 0.8)
+    assert (s.watch, s.provisional, s.provisional_twice, s.dropped_below, s.strict) == (0.4, 0.8, 0.6, 0.5, False)
+    assert (POLICY.rising.chance, POLICY.rising.min_weeks, POLICY.rising.min_tracks) == (0.9, 4, 2)
+    assert (POLICY.shortlist.alpha, POLICY.integrity.hold_below, e.max_residual_z) == (0.2, 0.5, 4.0)
 
 
 @pytest.mark.parametrize(
@@ -57,11 +59,14 @@ def test_what_is_lacking_is_said_with_numbers() -> None:
         ("watch = 0.40", "wach = 0.40", r'policy\.toml:\d+: unknown key "states\.wach"\. Expected one of: watch, provisional'),
         ("watch = 0.40", "", r'the key "states\.watch" is missing'),
         ("watch = 0.40", "watch = 0.90", "watch must not be above provisional"),
+        ("dropped_below = 0.50", "dropped_below = 0.70", "expected dropped_below <= provisional_twice <= provisional"),
+        ("explore_low = 0.20", "explore_low = 0.80", "explore_low must be below explore_high"),
+        ('use = "auto"', 'use = "magic"', r"engine\.use: found 'magic'"),
         ("provisional = 0.80", "provisional = 80", r"policy\.toml:\d+: states\.provisional: found 80"),
         ("top_share = 0.10", "top_share = 0", r"target\.top_share: found 0"),
         ('tiers = ["A", "B"]', 'tiers = ["A", "Z"]', r"evidence\.tiers\.1: found 'Z'"),
         ('skipped = "missing"', 'skipped = "zero"', r"evidence\.skipped: found 'zero'"),
-        ('version = "1"', 'version = "1"\nvershun = 2', r'policy\.toml:7: unknown key "vershun"'),
+        ('version = "2"', 'version = "2"\nvershun = 2', r'policy\.toml:4: unknown key "vershun"'),
         ("[states]", "[states", r"policy\.toml:\d+: not valid TOML"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -9,8 +10,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from autograder.progress import Finding, Report, evaluate, load_policy
-from autograder.progress.estimate import MAX_LOGIT, fit, target
+from autograder.progress import Finding, Report, engine, estimate, evaluate, load_policy
+from autograder.progress.estimate import MAX_LOGIT, target
+from autograder.progress.irt import ability
 from autograder.progress.mixed_model import notebook_posterior
 from autograder.progress.reasons import in_words, why
 from autograder.progress.report import Share, Why, Without
@@ -20,6 +22,7 @@ from tests.progress_world import course, everyone, first_tries, first_try, simul
 
 COURSE = course(8, 6)
 POLICY = load_policy()
+SIMPLE = POLICY.model_copy(update={"engine": POLICY.engine.model_copy(update={"use": "gaussian"})})
 
 
 @cache
@@ -30,6 +33,12 @@ def _tries() -> tuple[FirstTry, ...]:
 @cache
 def _report() -> Report:
     return evaluate(_tries(), COURSE, POLICY)
+
+
+def _fit(tries: Iterable[FirstTry]) -> engine.Model:
+    model, _other = engine.fit(collect(tries, COURSE, POLICY), POLICY, None)
+    assert model is not None
+    return model
 
 
 def _flagged() -> list[Finding]:
@@ -67,8 +76,7 @@ def _shares() -> dict[str, float]:
 def test_the_hardest_solved_and_the_easiest_missed_are_named() -> None:
     """Counted by hand from the first tries: three of each, in order of the cohort's pass share, none that all solved."""
     shares = _shares()
-    model = fit(collect(_tries(), COURSE, POLICY))
-    assert model is not None
+    model = _fit(_tries())
     for row, pseudonym in enumerate(model.scores.pseudonyms):
         mine = {f.exercise: f.fraction == 1 for f in _tries() if f.pseudonym == pseudonym}
         solved = sorted((shares[e], e) for e, ok in mine.items() if ok and shares[e] < 1)
@@ -84,11 +92,10 @@ def test_what_everybody_solved_or_nobody_is_no_reason() -> None:
     items = [i for i in COURSE.items.values() if i.assignment in ("a01", "a02")]
     fractions = {"A01.e1": (1.0, 1.0), "A01.e2": (0.0, 0.0), "A02.e1": (0.0, 1.0)}
     tries = [first_try(f"s{n}", i, fractions.get(i.exercise, (1.0, 0.0))[n > 0]) for n in range(12) for i in items]
-    model = fit(collect(tries, COURSE, POLICY))
-    assert model is not None
+    model = _fit(tries)
 
     why_s0 = why(model, 0, 1.28, COURSE)
-    few = why(fit(collect([t for t in tries if t.exercise in fractions], COURSE, POLICY)) or model, 0, 1.28, COURSE)
+    few = why(_fit([t for t in tries if t.exercise in fractions]), 0, 1.28, COURSE)
 
     assert [s.exercise for s in why_s0.hardest] == ["A01.e3", "A01.e4", "A01.e5"]
     assert [(s.exercise, s.n_passed, s.n_tried) for s in why_s0.against] == [("A02.e1", 11, 12)]
@@ -133,22 +140,44 @@ def test_what_would_settle_it_is_the_most_informative_open_exercise() -> None:
 
 
 def test_the_promised_sd_is_that_of_the_evidence_it_would_be() -> None:
-    """With the advised exercises added as evidence of their weight, the posterior's SD is what was promised."""
-    model = fit(collect(_tries(), COURSE, POLICY))
+    """With the advised exercises added as evidence of their weight, the posterior's SD is what was promised.
+
+    The normal engine's own posterior takes exercises as estimated; beside it they are taken as known, so shares agree.
+    """
+    model = estimate.fit(collect(_tries(), COURSE, SIMPLE))
     assert model is not None
     at = model.layout
     known = replace(model, solved=replace(model.solved, beta_cov=np.zeros_like(model.solved.beta_cov)))
-    for row, finding in enumerate(_report().students):
+    for row, finding in enumerate(evaluate(_tries(), COURSE, SIMPLE).students):
         if finding.settle is None:
             continue
         w = model.weight[[row]].copy()
+        before = target(known, w, np.zeros_like(w))[1][0]
         f, _cov = notebook_posterior(model.solved, w, model.response[[row]], at)
         for advised in finding.settle.next:
             j = model.scores.exercises.index(advised.exercise)
             p = 1 / (1 + np.exp(-np.clip(model.solved.beta[j] + f[0, at.notebook_of[j]], -MAX_LOGIT, MAX_LOGIT)))
             w[0, j] = p * (1 - p)
             _mean, sd = target(known, w, np.zeros_like(w))
-            assert advised.sd_after == pytest.approx(sd[0], abs=2e-6)
+            assert advised.sd_after == pytest.approx(finding.sd * sd[0] / before, abs=2e-6)
+
+
+def test_the_hierarchy_keeps_the_promise_on_average() -> None:
+    """Whatever the answer, its expected posterior variance is about what was promised: weighted by what it predicts itself."""
+    model = _fit(_tries())
+    assert isinstance(model, engine.Hierarchical)
+    checked = 0
+    for row, finding in enumerate(_report().students):
+        if finding.settle is None or not finding.settle.next or finding.settle.next[0].sd_after is None:
+            continue
+        j = model.scores.exercises.index(finding.settle.next[0].exercise)
+        level = np.repeat(model.fitted.level[[row]], 2, axis=0)
+        level[:, j] = [0, 1]
+        weight = np.exp(ability.ups(model.fitted, level).log_likelihood)
+        variance = float(weight @ ability.posteriors(model.fitted, level).sd ** 2 / weight.sum())
+        assert finding.settle.next[0].sd_after == pytest.approx(np.sqrt(variance), abs=0.02)
+        checked += 1
+    assert checked >= 2
 
 
 def test_advice_stays_with_notebooks_that_are_open() -> None:

@@ -100,6 +100,14 @@ def target(model: Fit, w: Floats, z: Floats) -> tuple[Floats, Floats]:
     return mean / scale, np.sqrt(variance) / scale
 
 
+def growth(model: Fit, w: Floats, z: Floats) -> tuple[Floats, Floats]:
+    """Return mean and SD of growth relative to the cohort, likewise; on the logit scale."""
+    v, t = model.variances, model.layout.time
+    c = v.correlation * v.person * v.growth + v.growth**2 * t
+    mean, variance = posterior(model.solved, c, v.growth**2, w, z, model.layout)
+    return mean, np.sqrt(variance)
+
+
 def _start(scores: Scores) -> Floats:
     n, total = scores.seen.sum(axis=0), scores.score.sum(axis=0)
     share = (total + 0.5) / (n + 1)

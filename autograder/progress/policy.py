@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from autograder.errors import CourseError
 
-DEFAULT = Path(__file__).parent / "policy_v1.toml"
+DEFAULT = Path(__file__).parent / "policy_v2.toml"
 
 
 class State(StrEnum):
@@ -20,6 +20,7 @@ class State(StrEnum):
 
     NEEDS_EVIDENCE = "needs evidence"
     NONE = "none"
+    DROPPED = "dropped"
     WATCH = "watch"
     PROVISIONAL = "provisional"
 
@@ -30,6 +31,14 @@ FLAGS = (State.WATCH, State.PROVISIONAL)
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Engine(_Strict):
+    """Which estimator speaks; the other one is its cross-check."""
+
+    use: Literal["auto", "hierarchy", "gaussian"]
+    min_students: int = Field(ge=1)
+    max_gap: float = Field(gt=0, le=1)
 
 
 class Target(_Strict):
@@ -50,28 +59,70 @@ class Evidence(_Strict):
     skipped: Literal["missing", "wrong"]
     excluded_exercises: tuple[str, ...] = ()
     excluded_assignments: tuple[str, ...] = ()
+    max_residual_z: float = Field(gt=0)
+    min_residual_tries: int = Field(ge=1)
 
 
 class States(_Strict):
-    """The chance from which a state holds."""
+    """The chance from which a state holds, and how long a flag outlasts a fall."""
 
     watch: float = Field(gt=0, lt=1)
     provisional: float = Field(gt=0, lt=1)
+    provisional_twice: float = Field(gt=0, lt=1)
+    strict: bool
+    dropped_below: float = Field(gt=0, lt=1)
+    min_days_between: float = Field(ge=0)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.watch > self.provisional:
             raise ValueError("watch must not be above provisional")
+        if not self.dropped_below <= self.provisional_twice <= self.provisional:
+            raise ValueError("expected dropped_below <= provisional_twice <= provisional")
         return self
+
+
+class Rising(_Strict):
+    """When growth is worth a word."""
+
+    chance: float = Field(gt=0, lt=1)
+    min_weeks: int = Field(ge=1)
+    min_tracks: int = Field(ge=1)
+
+
+class Shortlist(_Strict):
+    """How invitations are given out on a decision date."""
+
+    alpha: float = Field(gt=0, lt=1)
+    seats: int = Field(ge=1)
+    explore_share: float = Field(ge=0, lt=1)
+    explore_low: float = Field(ge=0, le=1)
+    explore_high: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.explore_low >= self.explore_high:
+            raise ValueError("explore_low must be below explore_high")
+        return self
+
+
+class Integrity(_Strict):
+    """When a notebook that was set aside makes a flag wait for a human."""
+
+    hold_below: float = Field(gt=0, lt=1)
 
 
 class Policy(_Strict):
     """One version of the decision rule."""
 
     version: str = Field(min_length=1)
+    engine: Engine
     target: Target
     evidence: Evidence
     states: States
+    rising: Rising
+    shortlist: Shortlist
+    integrity: Integrity
 
 
 def load_policy(path: Path = DEFAULT) -> Policy:
@@ -104,7 +155,7 @@ def lacking(policy: Policy, n_items: int, n_notebooks: int, sd: float) -> tuple[
 
 
 def decide(policy: Policy, n_items: int, n_notebooks: int, sd: float, p: float) -> State:
-    """Return the state that one evaluation proposes."""
+    """Return the state that one evaluation proposes by itself; `transitions` makes it lasting."""
     if lacking(policy, n_items, n_notebooks, sd):
         return State.NEEDS_EVIDENCE
     if p >= policy.states.provisional:
@@ -123,9 +174,10 @@ def _explain(path: Path, text: str, error: ValidationError) -> CourseError:
     keys = [x for x in loc if not x.isdigit()]
     line = _line_of(text, keys)
     if first["type"] == "extra_forbidden":
-        tables: dict[str, type[BaseModel]] = {"target": Target, "evidence": Evidence, "states": States}
-        model = tables.get(loc[0] if len(loc) > 1 else "", Policy)
-        return CourseError(path, line, f'unknown key "{".".join(loc)}". Expected one of: {", ".join(model.model_fields)}.')
+        table = Policy.model_fields.get(loc[0]) if len(loc) > 1 else None
+        model = table.annotation if table else Policy
+        known = ", ".join(getattr(model, "model_fields", {}))
+        return CourseError(path, line, f'unknown key "{".".join(loc)}". Expected one of: {known}.')
     if first["type"] == "missing":
         return CourseError(path, line, f'the key "{".".join(loc)}" is missing. A policy states every threshold.')
     return CourseError(path, line, f"{'.'.join(loc)}: found {first.get('input')!r}. {first['msg']}.")

@@ -1,6 +1,6 @@
-"""Means and SDs of a cohort in; the bar of the top share, chances to be above it, and rank intervals out.
+"""Posteriors of a cohort in; the bar of the top share and rank intervals out.
 
-The posteriors are taken as normal and, given the data, as independent between students.
+Given the data, the posteriors are taken as independent between students, and for ranks as normal.
 """
 
 from __future__ import annotations
@@ -8,37 +8,27 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from autograder.progress.posterior import BARS, Posterior
 from autograder.progress.scores import Floats, Ints
 
 # Equally likely values of one student's own target, over which the rank is averaged.
 _N_NODES = 41
 _N_GRID = 2001
-_BISECTIONS = 80
+_BISECTIONS = 60
 
 
-def bar(mean: Floats, sd: Floats, top_share: float, n_reference: int) -> float:
+def bar(posterior: Posterior, top_share: float, n_reference: int) -> float:
     """Return tau, above which the top share of the reference population lies.
 
     The reference population is the cohort, everyone with their uncertainty, and `n_reference` draws of the prior N(0, 1).
     So chances are right on average, whatever the shape of the cohort; and with nobody in it tau is the prior's.
     """
-    low, high = -10.0, 10.0
+    low, high = float(BARS[1]), float(BARS[-2])
     for _ in range(_BISECTIONS):
         tau = (low + high) / 2
-        above = ndtr((mean - tau) / sd).sum() + n_reference * ndtr(-tau)
-        low, high = (tau, high) if above > top_share * (len(mean) + n_reference) else (low, tau)
+        above = posterior.chances(tau).sum() + n_reference * ndtr(-tau)
+        low, high = (tau, high) if above > top_share * (len(posterior) + n_reference) else (low, tau)
     return (low + high) / 2
-
-
-def chances(mean: Floats, sd: Floats, tau: float) -> Floats:
-    """Return P(T > tau) per student."""
-    return np.asarray(ndtr((mean - tau) / sd))
-
-
-def interval(mean: Floats, sd: Floats, level: float) -> tuple[Floats, Floats]:
-    """Return the central interval that holds the target with probability `level`."""
-    half = float(ndtri((1 + level) / 2)) * sd
-    return mean - half, mean + half
 
 
 def rank_interval(mean: Floats, sd: Floats, level: float) -> tuple[Ints, Ints]:

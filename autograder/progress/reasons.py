@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from autograder.progress.estimate import Fit, target
+from autograder.progress.engine import Model
 from autograder.progress.items import CourseItems
-from autograder.progress.ranks import chances
+from autograder.progress.policy import Policy
 from autograder.progress.report import N_DIGITS, Share, Why, Without
 
 N_SHOWN = 3
 
 
-def why(model: Fit, row: int, tau: float, course: CourseItems) -> Why:
+def why(model: Model, row: int, tau: float, course: CourseItems) -> Why:
     """Return what carries the estimate of one student, and what speaks against it."""
     s = model.scores
     tried = s.seen[row]
@@ -42,15 +42,24 @@ def in_words(why: Why, p: float) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _without(model: Fit, row: int, tau: float) -> tuple[Without, ...]:
+def doubts(p: float, p_other: float | None, on_hold: bool, policy: Policy) -> tuple[str, ...]:
+    """Return what a mentor should know beside the reasons: engines that disagree, a notebook that waits for a human."""
+    lines = []
+    if p_other is not None and abs(p - p_other) > policy.engine.max_gap:
+        lines.append(f"Doubt: the simpler engine, which checks this one, says {_percent(p_other)}. Read the work before you act.")
+    if on_hold:
+        lines.append("On hold: a notebook was set aside. A person decides, and the student is told and heard first.")
+    return tuple(lines)
+
+
+def _without(model: Model, row: int, tau: float) -> tuple[Without, ...]:
     s = model.scores
     books = np.unique(s.notebook_of[s.seen[row]])
     if not len(books):
         return ()
     left = s.notebook_of[None, :] != books[:, None]
-    mean, sd = target(model, np.where(left, model.weight[row], 0.0), np.where(left, model.response[row], 0.0))
     counts = [int((s.seen[row] & (s.notebook_of == b)).sum()) for b in books]
-    p = chances(mean, sd, tau)
+    p = model.keeping(row, left).chances(tau)
     return tuple(Without(s.notebooks[b], n, round(float(x), N_DIGITS)) for b, n, x in zip(books, counts, p, strict=True))
 
 

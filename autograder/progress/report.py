@@ -64,7 +64,9 @@ class Finding:
     """What the tracker says of one student. Units of mean, sd and intervals: prior SDs, 0 is the cohort's middle.
 
     p is the chance to end above the bar; ranks count from 1 (ablest). `why` is given from watch upwards, `settle` where
-    evidence is missing; `reasons` is the same in sentences.
+    evidence is missing; `reasons` is the same in sentences. `before` is the state at the last recorded evaluation, `p_other`
+    the cross-check's chance. `is_rising` and `on_hold` stand beside the state and change nothing by themselves; `set_aside`
+    are this student's notebooks that do not count, `notebooks` those that do.
     """
 
     pseudonym: str
@@ -81,6 +83,23 @@ class Finding:
     why: Why | None
     settle: Settle | None
     reasons: tuple[str, ...]
+    before: State | None = None
+    p_other: float | None = None
+    p_growing: float = 0.5
+    is_rising: bool = False
+    on_hold: bool = False
+    set_aside: tuple[str, ...] = ()
+    notebooks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """An exercise that a grader build scores otherwise than the bank expects, by `z` standard errors; it does not count."""
+
+    exercise: str
+    grader_build: str
+    n_tries: int
+    z: float
 
 
 @dataclass(frozen=True)
@@ -94,6 +113,10 @@ class Spread:
     noise: float
     correlation: float
 
+    def rounded(self) -> Spread:
+        """Return the same to as many digits as a report has."""
+        return Spread(**{name: round(x, N_DIGITS) + 0.0 for name, x in asdict(self).items()})
+
 
 @dataclass(frozen=True)
 class Report:
@@ -101,7 +124,8 @@ class Report:
 
     `last_event` is the ledger's event as of which the first tries were read. `bar` is the target above which the top
     share of the reference population lies. `too_early` says why nobody can be judged yet, "" when somebody can.
-    `left_out` counts first tries that did not count, by reason. `spread` is None without a single first try.
+    `left_out` counts first tries that did not count, by reason. `spread` is None without a single first try. `bank` is the
+    version of the bank of items, "" when the cohort's own items were fitted; `cross_check` is the other engine, "" for none.
     """
 
     engine: str
@@ -115,6 +139,10 @@ class Report:
     too_early: str
     spread: Spread | None
     students: tuple[Finding, ...]
+    bank: str = ""
+    cross_check: str = ""
+    grader_builds: tuple[str, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON data; `from_json` is its inverse."""
@@ -123,14 +151,17 @@ class Report:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Report:
         spread = Spread(**data["spread"]) if data["spread"] else None
-        return cls(**{**data, "spread": spread, "students": tuple(_finding(s) for s in data["students"])})
+        suspects, builds = tuple(Suspect(**s) for s in data["suspects"]), tuple(data["grader_builds"])
+        students = tuple(_finding(s) for s in data["students"])
+        return cls(**{**data, "spread": spread, "students": students, "suspects": suspects, "grader_builds": builds})
 
 
 def _finding(data: Mapping[str, Any]) -> Finding:
-    pairs = {name: tuple(data[name]) for name in ("interval50", "interval90", "rank90", "reasons")}
+    pairs = {name: tuple(data[name]) for name in ("interval50", "interval90", "rank90", "reasons", "set_aside", "notebooks")}
     why = _why(data["why"]) if data["why"] else None
     settle = _settle(data["settle"]) if data["settle"] else None
-    return Finding(**{**data, **pairs, "state": State(data["state"]), "why": why, "settle": settle})
+    before = State(data["before"]) if data["before"] else None
+    return Finding(**{**data, **pairs, "state": State(data["state"]), "before": before, "why": why, "settle": settle})
 
 
 def _why(data: Mapping[str, Any]) -> Why:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from autograder.errors import BootcampError
 from autograder.grading.verdict import Status
+from autograder.progress.decisions import Decisions
 from autograder.progress.items import CourseItems
 from autograder.progress.policy import Policy
 from autograder.records.model import FirstTry
@@ -25,6 +26,7 @@ from autograder.records.model import FirstTry
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.intp]
+_NOTHING = Decisions()
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Scores:
     Shapes: score, seen, passed (n j); notebook_of (j); time, track_of (b); n_skipped (n).
     `score` is 0 to 1, and 0 where not `seen`. `time` is 0 in week 1 and 1 in the course's last week.
     The exercises of a notebook stand side by side. `left_out` counts first tries that did not count, by reason.
+    `build_of` (n j) says which of the grader builds `builds` scored each first try, -1 where there is none.
     """
 
     pseudonyms: tuple[str, ...]
@@ -47,16 +50,27 @@ class Scores:
     track_of: Ints
     n_skipped: Ints
     left_out: Mapping[str, int]
+    build_of: Ints | None = None
+    builds: tuple[str, ...] = ()
 
 
-def collect(first_tries: Iterable[FirstTry], course: CourseItems, policy: Policy, students: Iterable[str] = ()) -> Scores:
+def collect(
+    first_tries: Iterable[FirstTry],
+    course: CourseItems,
+    policy: Policy,
+    students: Iterable[str] = (),
+    decided: Decisions = _NOTHING,
+    suspects: frozenset[tuple[str, str]] = frozenset(),
+) -> Scores:
     """Return the scores of all first tries that count, and a row for everybody in `students` even without any.
+
+    `suspects` are (exercise, grader build) whose check is under suspicion.
 
     Raises: BootcampError on two first tries of one exercise by one student, or a fraction outside 0 to 1.
     """
     tries = sorted(first_tries, key=lambda f: (f.pseudonym, f.exercise))
     _check(tries)
-    reasons = [_why_not(f, course, policy) for f in tries]
+    reasons = [_why_not(f, course, policy) or _set_aside(f, decided, suspects) for f in tries]
     kept = [f for f, reason in zip(tries, reasons, strict=True) if not reason]
     rows = sorted({f.pseudonym for f in tries} | set(students))
     columns = sorted({f.exercise for f in kept}, key=lambda e: (course.items[e].week, course.items[e].assignment, e))
@@ -65,6 +79,7 @@ def collect(first_tries: Iterable[FirstTry], course: CourseItems, policy: Policy
     items_of = {course.items[e].assignment: course.items[e] for e in columns}
     tracks = sorted({i.track for i in items_of.values()})
     score, seen, passed = _fill(kept, rows, columns)
+    builds = tuple(sorted({f.grader_build for f in kept}))
     return Scores(
         pseudonyms=tuple(rows),
         exercises=tuple(columns),
@@ -77,6 +92,8 @@ def collect(first_tries: Iterable[FirstTry], course: CourseItems, policy: Policy
         track_of=np.array([tracks.index(items_of[b].track) for b in books], dtype=np.intp),
         n_skipped=np.array([skipped[r] for r in rows], dtype=np.intp),
         left_out=dict(sorted(Counter(r for r in reasons if r).items())),
+        build_of=_builds(kept, rows, columns, builds),
+        builds=builds,
     )
 
 
@@ -99,6 +116,26 @@ def _why_not(f: FirstTry, course: CourseItems, policy: Policy) -> str:
     if f.status is Status.SKIPPED and need.skipped == "missing":
         return "skipped"
     return ""
+
+
+def _set_aside(f: FirstTry, decided: Decisions, suspects: frozenset[tuple[str, str]]) -> str:
+    if (f.pseudonym, f.assignment) in decided.set_aside:
+        return "of a notebook that was set aside"
+    if f.exercise in decided.excluded:
+        return "excluded by a decision"
+    if (f.exercise, f.grader_build) in suspects - decided.cleared:
+        return "of an exercise whose hidden check is under suspicion"
+    left = decided.left.get(f.pseudonym)
+    return "handed in after leaving" if left is not None and f.received_at > left else ""
+
+
+def _builds(kept: list[FirstTry], rows: list[str], columns: list[str], builds: tuple[str, ...]) -> Ints:
+    out = np.full((len(rows), len(columns)), -1, dtype=np.intp)
+    row_of, column_of = {r: n for n, r in enumerate(rows)}, {c: n for n, c in enumerate(columns)}
+    build_of = {b: n for n, b in enumerate(builds)}
+    for f in kept:
+        out[row_of[f.pseudonym], column_of[f.exercise]] = build_of[f.grader_build]
+    return out
 
 
 def _fill(kept: list[FirstTry], rows: list[str], columns: list[str]) -> tuple[Floats, Bools, Bools]:

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autograder.progress.estimate import MAX_LOGIT, Fit
+from autograder.progress.engine import Model
 from autograder.progress.items import CourseItems, Item
-from autograder.progress.mixed_model import covariance, notebook_posterior
 from autograder.progress.policy import Policy
 from autograder.progress.report import N_DIGITS, NextItem, Settle
-from autograder.progress.scores import Floats
 
 N_SHOWN = 3
+_LEAST = 1e-6
 
 
-def settle(model: Fit | None, row: int, course: CourseItems, policy: Policy, lacking: Sequence[str]) -> Settle:
+def settle(model: Model | None, row: int, course: CourseItems, policy: Policy, lacking: Sequence[str]) -> Settle:
     """Return what evidence is missing, and the exercises whose first try would sharpen the estimate most.
 
     Only notebooks that somebody of the cohort has tried are looked at, for they are open; after them the next ones in
@@ -45,15 +44,12 @@ def _is_excluded(item: Item, policy: Policy) -> bool:
     return item.exercise in policy.evidence.excluded_exercises or item.assignment in policy.evidence.excluded_assignments
 
 
-def _most_informative(model: Fit, row: int, items: Sequence[Item]) -> tuple[NextItem, ...]:
+def _most_informative(model: Model, row: int, items: Sequence[Item]) -> tuple[NextItem, ...]:
     """Choose greedily: each next exercise given that the ones before it were tried."""
+    known, now = model.local(row), float(model.cohort.sd[row])
     at = np.array([model.scores.notebooks.index(i.assignment) for i in items])
-    f, m, c, variance = _known(model, row)
-    beta = dict(zip(model.scores.exercises, model.solved.beta.tolist(), strict=True))
-    # Nobody tried it yet: taken to be as easy as the others.
-    ease = np.array([beta.get(i.exercise, float(np.mean(model.solved.beta))) for i in items])
-    eta = np.clip(ease + f[at], -MAX_LOGIT, MAX_LOGIT)
-    noise = model.variances.noise * (2 + np.exp(eta) + np.exp(-eta))  # noise / (p (1 - p))
+    noise = np.array([1 / max(known.information(i.exercise, b), _LEAST) for i, b in zip(items, at.tolist(), strict=True)])
+    m, c, variance = known.spread, known.with_target, known.variance
     left, chosen = np.ones(len(items), bool), []
     for _ in range(min(N_SHOWN, len(items))):
         gain = np.where(left, c[at] ** 2 / (m[at, at] + noise), -1.0)
@@ -62,18 +58,7 @@ def _most_informative(model: Fit, row: int, items: Sequence[Item]) -> tuple[Next
         variance -= c[b] ** 2 / total
         c, m = c - m[b] * c[b] / total, m - np.outer(m[b], m[b]) / total
         left[best] = False
-        sd = float(np.sqrt(max(variance, 0.0))) / model.variances.target_sd
+        # The normal around the estimate says by which share the SD falls; the estimate's own SD falls by that share.
+        sd = now * float(np.sqrt(max(variance, 0.0) / known.variance))
         chosen.append(NextItem(items[best].exercise, items[best].title, items[best].assignment, round(sd, N_DIGITS)))
     return tuple(chosen)
-
-
-def _known(model: Fit, row: int) -> tuple[Floats, Floats, Floats, float]:
-    """Return E(f), Cov(f), Cov(f, T) and Var(T) given the student's evidence; exercises are taken as known."""
-    w, z = model.weight[[row]], model.response[[row]]
-    f, m = notebook_posterior(model.solved, w, z, model.layout)
-    k, c = covariance(model.variances, model.layout)
-    q = model.layout.per_notebook(w)[0] / model.variances.noise
-    # Cov(f, T) after = M K^-1 c = c - K S A^-1 S c, and likewise for T itself.
-    s = np.sqrt(q)
-    u = s * np.linalg.solve(np.eye(len(c)) + s[:, None] * k * s, s * c)
-    return f[0], m[0], c - k @ u, model.variances.target_sd**2 - float(c @ u)

@@ -15,6 +15,9 @@ STATES: Mapping[State, Mark] = MappingProxyType(
     {
         State.PROVISIONAL: Mark("provisional", "flag", "good", "Likely to end above the bar. Look at this person's work next."),
         State.WATCH: Mark("watch", "eye", "part", "May end above the bar. More evidence will tell."),
+        State.DROPPED: Mark(
+            "no longer flagged", "ring", "mute", "Was flagged once; the chance has fallen since. The record stays."
+        ),
         State.NONE: Mark("no flag", "ring", "mute", "Enough is known, and nothing is to be done now."),
         State.NEEDS_EVIDENCE: Mark("needs evidence", "dots", "mute", "Too few first tries to say anything."),
     }

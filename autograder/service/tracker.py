@@ -6,11 +6,8 @@ import threading
 from dataclasses import dataclass
 
 from autograder.course import Course
-from autograder.progress import CourseItems, Policy, Report, course_items, evaluate
+from autograder.progress import CourseItems, Policy, Report, course_items, inputs
 from autograder.records import Ledger
-
-# What can change a report. Views of pages are events too, and change nothing.
-_KINDS = ("student.enrolled", "student.left", "attempt.received", "attempt.graded", "grading.restored")
 
 
 @dataclass(frozen=True)
@@ -37,11 +34,9 @@ class Tracker:
         """Return what the tracker says of everybody in the cohort. A cohort of 24 takes a second, when it has changed."""
         with self._lock:
             items, known = course_items(self._course), self._known.get(cohort)
-            if known and known.items == items and not self._ledger.events(known.as_of, _KINDS, limit=1):
+            if known and known.items == items and not self._ledger.events(known.as_of, inputs.CHANGES, limit=1):
                 return known.report
             as_of = self._ledger.last_event()
-            tries = self._ledger.first_tries(as_of, cohort)
-            students = [s.pseudonym for s in self._ledger.students(cohort)]
-            report = evaluate(tries, items, self._policy, students, as_of)
+            report = inputs.read(self._ledger, cohort, as_of).evaluate(items, self._policy)
             self._known[cohort] = _Known(as_of, items, report)
             return report
