@@ -25,7 +25,9 @@ class Number:
     error: float
 
     def __str__(self) -> str:
-        return "–" if np.isnan(self.value) else f"{self.value:.3f} ± {self.error:.3f}"
+        if np.isnan(self.value):
+            return "–"
+        return f"{self.value:.3f}" if np.isnan(self.error) else f"{self.value:.3f} ± {self.error:.3f}"
 
 
 def number(of: Callable[[Replicates], float], replicates: Replicates) -> Number:
@@ -34,8 +36,11 @@ def number(of: Callable[[Replicates], float], replicates: Replicates) -> Number:
     value = of(replicates)
     if k < 2:
         return Number(value, float("nan"))
-    without = np.array([of([r for r in replicates if r is not out]) for out in replicates])
-    return Number(value, float(np.sqrt((k - 1) / k * np.nansum((without - np.nanmean(without)) ** 2))))
+    without = np.array([of([*replicates[:i], *replicates[i + 1 :]]) for i in range(k)])
+    known = without[~np.isnan(without)]
+    if len(known) < 2:
+        return Number(value, float("nan"))
+    return Number(value, float(np.sqrt((k - 1) / k * ((known - known.mean()) ** 2).sum())))
 
 
 def calibration_error(p: Floats, truth: Bools) -> float:
@@ -51,6 +56,21 @@ def ece(rule: str, week: int) -> Callable[[Replicates], float]:
     def of(replicates: Replicates) -> float:
         p = np.concatenate([r.p[rule][week - 1] for r in replicates])
         return calibration_error(p, np.concatenate([r.cohort.top(SHARE) for r in replicates]))
+
+    return of
+
+
+def ece_of_exact_chances(rule: str, week: int) -> Callable[[Replicates], float]:
+    """What the calibration error would be on average if the chances were exact: its floor in so few students.
+
+    Every tenth of p has a sum of independent coins; the mean of its absolute error is that of a normal.
+    """
+
+    def of(replicates: Replicates) -> float:
+        p = np.concatenate([r.p[rule][week - 1] for r in replicates])
+        bins = np.minimum((p * N_BINS).astype(int), N_BINS - 1)
+        variance = np.bincount(bins, p * (1 - p), minlength=N_BINS)
+        return float(np.sqrt(2 * variance / np.pi).sum() / len(p))
 
     return of
 

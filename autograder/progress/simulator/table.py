@@ -63,6 +63,7 @@ def _of_case(case: Case, own: Sequence[Replicate], policy: Policy) -> list[Row]:
         add(1, f"{rule}: recall, the same", m.recall(rule, alpha), ">= 0.50" if ours else "", _at_least(0.50, ours))
     for week in range(1, N_WEEKS + 1):
         add(2, f"hierarchy: ECE, week {week}", m.ece("hierarchy", week), "<= 0.015", _at_most(0.015))
+    add(2, "of exact chances: ECE, week 12 (the floor)", m.ece_of_exact_chances("hierarchy", 12))
     for rule in _PROBABLE[1:]:
         add(2, f"{rule}: ECE, week 12", m.ece(rule, 12))
     best_naive = max(m.precision(rule, 12)(own) for rule in ("mean of attempted", "total score"))
