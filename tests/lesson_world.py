@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import atexit
 import importlib.util
 import os
 import re
@@ -12,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from types import ModuleType
 from typing import Any
 
@@ -111,15 +113,15 @@ class Lesson:
         course = load(ROOT)
         if self.id in {a.id for a in course}:
             return load_bundle(course.assignment(self.id), variants=True)
-        with TemporaryDirectory(prefix="lesson") as folder:
-            root = Path(folder)
-            (root / "assignments").mkdir()
-            (root / "assignments" / "course.toml").write_text(_ALONE.format(id=self.id), "utf-8")
-            (root / "assignments" / self.id).symlink_to(self.folder)
-            (root / "solutions").symlink_to(ROOT / "solutions")
-            alone = load(root)
-            build(alone, root / "release", [self.id])
-            return load_bundle(alone.assignment(self.id), variants=True)
+        root = Path(mkdtemp(prefix="lesson"))
+        atexit.register(rmtree, root)  # not before: hidden checks read their data there
+        (root / "assignments").mkdir()
+        (root / "assignments" / "course.toml").write_text(_ALONE.format(id=self.id), "utf-8")
+        (root / "assignments" / self.id).symlink_to(self.folder)
+        (root / "solutions").symlink_to(ROOT / "solutions")
+        alone = load(root)
+        build(alone, root / "release", [self.id])
+        return load_bundle(alone.assignment(self.id), variants=True)
 
     def variants(self, name: str, *, right: bool) -> list[Variant]:
         """Return the exercise's alternatives (right) or mutants."""
