@@ -166,7 +166,8 @@ def test_no_answer_stands_in_what_students_get(assignment):
     """Hints and checks may describe a line of the reference, never contain it."""
     its = lesson(assignment)
     shipped = "\n".join(its.texts) + (its.folder / "checks.py").read_text("utf-8")
-    nodes = [n for d in its.definitions.values() for n in ast.walk(d)]
+    asked = [n for cell in its.exercises.values() for n in names_of(cell)]  # what is given is shipped as it is
+    nodes = [n for name in asked for n in ast.walk(its.definitions[name])]
     lines = {ast.unparse(n) for n in nodes if isinstance(n, (ast.Assign, ast.AugAssign, ast.Return))}
 
     assert [line for line in lines if len(line) >= 24 and line in shipped] == []
