@@ -87,6 +87,15 @@ def test_errors_for_people_have_no_traceback(tmp_path: Path):
     assert "Traceback" not in found.stderr
 
 
+def test_the_gate_refuses_an_exercise_that_is_not_there(tiny_course: Course):
+    """A gate that ran nothing must not say that all is well; the answer names the exercises there are."""
+    found = bootcamp("check", "x1_tiny", "--seeds", "1", "--only", "doubel", cwd=tiny_course.root)
+
+    assert found.returncode == 2
+    assert 'no exercise "doubel". There are: double' in found.stderr
+    assert "Fit for release." not in found.stdout
+
+
 def test_the_gate_sets_the_exit_status(tiny_course: Course):
     """0 when fit for release, 1 when not, with the reason printed."""
     args = ["check", "x1_tiny", "--seeds", "2", "--seed", "s", "--only", "double", "--workers", "1"]

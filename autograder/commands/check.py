@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 import click
 
 from autograder import course as courses
-from autograder.course import Assignment
+from autograder.course import Assignment, Exercise
+from autograder.errors import BootcampError
 from autograder.home import Home
 
 
@@ -38,6 +39,7 @@ def command(
     console = open_console()
     n_faults = 0
     chosen = [course.assignment(id) for id in assignments] or list(course)
+    _known(only, [e for a in chosen for e in a.manifest().exercises])
     if sample is not None:
         only = drawn(chosen, seed, sample)
         chosen = [a for a in chosen if any(e.id in only for e in a.manifest().exercises)]
@@ -65,6 +67,13 @@ def drawn(assignments: Sequence[Assignment], seed: str, n: int) -> tuple[str, ..
     """Return the ids of n exercises, or of all if there are not so many."""
     every = [e.id for a in assignments for e in a.manifest().exercises]
     return tuple(random.Random(seed).sample(every, min(n, len(every))))
+
+
+def _known(only: tuple[str, ...], exercises: list[Exercise]) -> None:
+    """Raises: BootcampError. A gate that ran nothing would call it fit for release."""
+    for name in only:
+        if not any(name in (e.id, e.name) for e in exercises):
+            raise BootcampError(f'no exercise "{name}". There are: {", ".join(e.name for e in exercises)}.')
 
 
 def _stamp(home: Home, assignment: Assignment, key: str, n_seeds: int, seed: str, fit: bool) -> None:
