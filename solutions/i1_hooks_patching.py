@@ -141,7 +141,8 @@ class Hooks:
     for one name each sees what the one before it in the list left; functions of a block further out come first.
 
     Hooks are added on entering, not before, and only these same hooks are removed on leaving, whatever happened inside; an
-    exception passes through. Hooks that others have put on the model stay. An object may be entered again after it was left.
+    exception passes through. Hooks that others have put on the model before stay there, and act first. An object may be entered
+    again after it was left.
 
     Raises: ValueError when a name is no submodule of the model, here or on entering; then no hook is left behind.
     Source: Nanda and Bloom 2022 (TransformerLens: `HookedRootModule.hooks`).
@@ -297,7 +298,7 @@ def ablate(
     "resample": the head's z in another row of `tokens`, in an undisturbed run. Row i takes it from row p(i), where the
         permutation p, one for all heads, leaves no row in its place. It is drawn from `gen`, by any rule that does not always
         draw the same.
-    All other heads work as ever, on what they then get. Afterwards the model is as it was.
+    All other heads work as ever, on what they then get, and so do hooks that are on the model. Afterwards it is as it was.
 
     Shapes: tokens (b t), reference (n t) -> (b t d_vocab).
     Raises: ValueError when mode is none of the three, or when "resample" has a single row.
