@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import nn
 
+from autograder.grading.admission import admit
 from autograder.grading.checks import Variant
 from autograder.grading.grade import Grader
 from autograder.grading.mirror import mirror
-from autograder.grading.session import admit
 from autograder.grading.verdict import Status
 from autograder.sandbox.box import Slot
 from autograder.sandbox.inprocess import open_in_process

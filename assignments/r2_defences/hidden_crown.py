@@ -20,6 +20,8 @@ from autograder.grading.compare import close, finite, normal, pair, sizes, uncha
 from autograder.grading.mirror import mirror
 from autograder.sandbox.student import Student
 
+# Resolved: the tests build this assignment in a folder of links that is gone when a check reads.
+DATA = Path(__file__).resolve().parent / "data"
 CROWN, EXACT = "r2_defences.crown", "r2_defences.verify_exact"
 Array = np.ndarray
 
@@ -230,7 +232,7 @@ def edges_of_crown(student: Student, rng: np.random.Generator) -> None:
 def _moons() -> list[nn.Sequential]:
     """Return the 20 shipped networks (train.py makes them)."""
     nets = []
-    with np.load(Path(__file__).parent / "data" / "moons.npz", allow_pickle=False) as file:
+    with np.load(DATA / "moons.npz", allow_pickle=False) as file:
         for k in range(20):
             net = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
             net.load_state_dict({name: torch.from_numpy(file[f"{k}/{name}"]) for name in net.state_dict()})

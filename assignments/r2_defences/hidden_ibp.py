@@ -19,6 +19,8 @@ from autograder.grading.compare import close, finite, integers, normal, pair, ra
 from autograder.grading.mirror import mirror
 from autograder.sandbox.student import Student, StudentModule
 
+# Resolved: the tests build this assignment in a folder of links that is gone when a check reads.
+DATA = Path(__file__).resolve().parent / "data"
 IBP, TRAIN = "r2_defences.ibp", "r2_defences.ibp_train"
 Interval = tuple[Tensor, Tensor]
 
@@ -192,7 +194,9 @@ def box_and_unknown_layers(student: Student, rng: np.random.Generator) -> None:
 
 # -- ibp_train -------------------------------------------------------------------------------------------------------------
 
-CERTIFIED, CLEAN = 0.68, 0.94  # the reference: 0.000 and 0.000 on average; below by three standard deviations of 20 seeds
+# The reference certifies 0.773 and is right on 0.969, with standard deviations of 0.021 and 0.006 over draws of network and split:
+# both limits lie more than three of them below.
+CERTIFIED, CLEAN = 0.70, 0.945
 PLAN = {"epochs": 40, "warm_up": 4, "ramp": 20, "kappa": 0.5, "batch": 50, "lr": 5e-3}
 
 
@@ -347,5 +351,5 @@ def _attack(net: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
 
 
 def _digits() -> Interval:
-    with np.load(Path(__file__).parent / "data" / "digits.npz", allow_pickle=False) as file:
+    with np.load(DATA / "digits.npz", allow_pickle=False) as file:
         return torch.from_numpy(file["images"]).float()[:, None] / 16, torch.from_numpy(file["labels"]).long()
