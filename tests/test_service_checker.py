@@ -76,6 +76,12 @@ def test_practice_waits_for_the_first_try(room: Room) -> None:
     right = handed_in(room.course, answers())
     with pytest.raises(Refused, match="low has no first try yet: hand the notebook in once"):
         ask.check("ada", ID, "low", right, False)
+    others = answers()
+    del others[f"{ID}.low"]
+    room.submit("ada", handed_in(room.course, others))
+    room.grade()
+    with pytest.raises(Refused, match="low has no first try yet"):
+        ask.check("ada", ID, "low", right, False)
     assert graders.jobs == []
 
     room.submit("ada", handed_in(room.course, answers(low=WRONG)))
@@ -87,7 +93,7 @@ def test_practice_waits_for_the_first_try(room: Room) -> None:
     student = room.ledger.student("ada")
     assert student is not None
     assert graders.jobs[0].student == student.pseudonym
-    assert len(room.ledger.attempts(student.pseudonym)) == 1
+    assert len(room.ledger.attempts(student.pseudonym)) == 2
     assert [e.payload for e in room.ledger.events(kinds=["exercise.checked"])] == [{"exercise": f"{ID}.low", "status": "pass"}]
     first = {t.exercise: t.fraction for t in room.ledger.first_tries()}
     assert first[f"{ID}.low"] == 0.0

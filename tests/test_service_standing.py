@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from autograder.grading.verdict import Graded, Status
 from autograder.records import AttemptResult
 from autograder.records.queue import Policy
+from autograder.records.regrading import Replayed, commit, undo
 from autograder.service import disputes, wording
 from autograder.service.exchange import Refused
-from autograder.service.standing import Queued, Regraded
+from autograder.service.standing import Queued
 from tests.exchange_world import START, Room, room_in
 from tests.service_world import NAMES, Text
 from tests.small_home import ID, OUR_FAULT, SmallDoor, answers, handed_in
@@ -122,17 +125,23 @@ def fail(room: Room, reason: str) -> None:
 
 
 def test_a_regrade_that_changed_points_is_said_with_its_reason(room: Room) -> None:
-    """In the list, on the page, and in the version of the feedback, so that it is fetched again."""
-    hand_in(room, "ada", low=WRONG)
+    """In the list, on the page and in the version of the feedback, so that it is fetched again; taken back, it is quiet."""
+    attempt = hand_in(room, NAMES["student"], low=WRONG)
     room.grade()
-    found = newest(room, "ada")
-    plain, same = Queued(), Queued(regrades={found.attempt.id: Regraded(START, "No reason.", 9.0, 9.0)})
-    changed = Queued(regrades={found.attempt.id: Regraded(START, "The check was wrong.", 7.5, 9.0)})
+    before = newest(room, "ada")
+    verdicts = tuple(replace(v, status=Status.PASS, points=v.max_points) for v in before.verdicts)
+    better = Graded(ID, before.attempt.sha256, verdicts, "mended", "B")
+    done = commit(room.ledger, ID, [Replayed(before.attempt, better)], "true", "The check was wrong.", room.clock(), "ines")
 
-    assert changed.words(found) == "graded, 9 of 10.5 points, changed by a regrade"
-    assert "from 7.5 to 9 points. The check was wrong." in changed.changed(found)
-    assert same.words(found) == plain.words(found)
-    assert changed.version(found) != plain.version(found)
+    after = newest(room, "ada")
+    states = Queued.of(room.ledger, [after])
+    assert states.words(after) == "all passed, 10.5 of 10.5 points, changed by a regrade"
+    assert states.version(after) != Queued.of(room.ledger, [before]).version(before)
+    page = room.world.ask(f"me/attempt/{attempt}", "student").body
+    assert "from 9 to 10.5 points. The check was wrong." in page
+
+    undo(room.ledger, done.event, "It was right.", room.clock(), "ines")
+    assert words(room, "ada") == ["graded, 9 of 10.5 points"]
 
 
 def test_a_report_is_kept_once_and_its_words_go_with_the_student(room: Room) -> None:

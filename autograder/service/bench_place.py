@@ -58,20 +58,23 @@ class Place:
     graders: psutil.Process
     service: psutil.Process
 
-    def cpu_s(self) -> float:
-        """CPU seconds so far of both and of all below them, those that have ended included."""
-        total = 0.0
-        for root in (self.graders, self.service):
-            for p in [root, *root.children(recursive=True)]:
-                try:
-                    t = p.cpu_times()
-                except psutil.NoSuchProcess:
-                    continue
-                total += t.user + t.system + t.children_user + t.children_system
-        return total
+    def cpu_s(self) -> tuple[float, float]:
+        """CPU seconds so far of graders and service, with all below them and those that have ended."""
+        return _cpu_s(self.graders), _cpu_s(self.service)
 
     def client(self, name: str) -> Client:
         return Client(self.address, name)
+
+
+def _cpu_s(root: psutil.Process) -> float:
+    total = 0.0
+    for p in [root, *root.children(recursive=True)]:
+        try:
+            t = p.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += t.user + t.system + t.children_user + t.children_system
+    return total
 
 
 @contextmanager

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 
 from autograder.grading.verdict import Status
 from autograder.records import AttemptResult, JobStatus, Ledger
+from autograder.records.regrading import Regraded, regrades
 from autograder.service import wording
 from autograder.service.wording import Mark, Moment
 
@@ -19,14 +19,13 @@ _SOON, _LATER = 5, 50
 _GRADED_AGAIN = frozenset({"queued", "running"})
 
 
-@dataclass(frozen=True)
-class Regraded:
-    """What a regrade did to one attempt. The points are what stood before and what stands now."""
-
-    at: datetime
-    reason: str
-    points_before: float
-    points_after: float
+def _joined(found: Iterable[Regraded]) -> dict[str, Regraded]:
+    """Return one entry per attempt: what the points were before the first regrade, and all else of the newest."""
+    joined: dict[str, Regraded] = {}
+    for one in found:
+        first = joined.get(one.attempt, one)
+        joined[one.attempt] = replace(one, points_before=first.points_before)
+    return joined
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,11 @@ class Queued:
     @classmethod
     def of(cls, ledger: Ledger, attempts: Iterable[AttemptResult]) -> Queued:
         """Ask the ledger about these attempts."""
-        unsettled = [a.attempt.id for a in attempts if not a.is_graded or a.n_infra]
-        return cls({id: job for id in unsettled if (job := ledger.queue.status(id))})
+        found = list(attempts)
+        unsettled = [a.attempt.id for a in found if not a.is_graded or a.n_infra]
+        jobs = {id: job for id in unsettled if (job := ledger.queue.status(id))}
+        students = {a.attempt.pseudonym for a in found if a.is_graded}
+        return cls(jobs, _joined(r for who in students for r in regrades(ledger, who)))
 
     def mark(self, attempt: AttemptResult) -> Mark:
         """Return where the attempt stands; our own fault outweighs every other word but "unreadable"."""
