@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from dataclasses import asdict
 
 import click
 
@@ -12,9 +14,13 @@ from autograder.home import Home
 
 
 @click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print the tier and the probes as JSON, for a program.")
 @click.pass_obj
-def command(home: Home) -> None:
-    """Attack a box and a referee from inside, and show what they refused: the tier, and what to change for a higher one."""
+def command(home: Home, as_json: bool) -> None:
+    """Attack a box and a referee from inside, and show what they refused: the tier, and what to change for a higher one.
+
+    Exit status: 0 when both are strong enough for the course, 3 when they are not.
+    """
     from rich.table import Table
 
     from autograder.commands.console import console as open_console
@@ -25,6 +31,11 @@ def command(home: Home) -> None:
     with Pool(home.course_root, b"", home.path / "admitted", 1, os.environ) as pool:
         found = pool.probe()
     enough = meets(found.tier, required) and not found.holes
+    if as_json:
+        said = {"tier": found.tier, "required": required, "graded": enough, "weaker_because": found.weaker_because}
+        probes = {"probes": [asdict(p) for p in found.box], "referee": [asdict(p) for p in found.referee]}
+        click.echo(json.dumps(said | probes, indent=1))
+        sys.exit(0 if enough else 3)
     console = open_console()
     console.print(f"Tier {found.tier}; the course requires {required}: {'graded' if enough else 'NOT graded'}", style="bold")
     if found.holes:

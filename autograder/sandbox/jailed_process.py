@@ -138,7 +138,12 @@ def _explain(said: IO[bytes], status: int | None) -> str:
     said.seek(0)
     text = said.read().decode("utf-8", "replace").strip()[-_SAID_CHARS:]
     advice = ""
-    if "namespace" in text or "uid map" in text or "Operation not permitted" in text:
+    if os.getuid() == 0 and "PermissionError" in text:
+        # Root without capabilities cannot drop to a uid of its own, and as root nothing may run.
+        advice = (
+            " This is root without its capabilities, as in a container that drops them: start it as a plain user (--user 1000)."
+        )
+    elif "namespace" in text or "uid map" in text or "Operation not permitted" in text:
         advice = (
             " User namespaces are refused here: on Ubuntu run `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`, "
             "on Debian `sudo sysctl kernel.unprivileged_userns_clone=1`, in a container allow them (see the operator's guide)."
