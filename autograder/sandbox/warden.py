@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import math
 import os
-import shutil
 import socket
 import struct
 import tempfile
@@ -21,6 +20,7 @@ from dataclasses import replace
 from autograder.errors import InfraError
 from autograder.sandbox import jailed_process, outer, zygote_process
 from autograder.sandbox.cgroups import Cgroups, Group
+from autograder.sandbox.folder import remove
 from autograder.sandbox.jail.spec import BORN, JobSpec
 from autograder.sandbox.jailed_process import JailedProcess
 from autograder.sandbox.job import Job, Limits, Meter
@@ -142,7 +142,7 @@ class Warden:
     def _with_folder(self, spec: JobSpec, give_back: contextlib.ExitStack) -> JobSpec:
         """Give a job that gets no mounts of its own a working folder, and no sight of other processes."""
         folder = tempfile.mkdtemp(prefix="box-job-")
-        give_back.callback(shutil.rmtree, folder, ignore_errors=True)
+        give_back.callback(remove, folder)
         if self.server.uid is not None:
             os.chown(folder, self.server.uid.value, self.server.uid.value)
         readable = (*self.server.readable, *outer.READABLE_PROC)

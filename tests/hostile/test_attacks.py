@@ -102,6 +102,8 @@ def test_the_slot_is_whole_after_all_of_them(slot):
     assert points(graded) == {world.DOUBLE: 4.0, world.QUADRUPLE: 4.0, world.SCALER: 4.0}
     assert not [p for folder in ("/tmp", "/dev/shm", "/var/tmp") for p in Path(folder).glob("blackboard")]
     assert not Path("/tmp/pwned").exists()
+    if not slot.has_namespaces:
+        assert not [p for p in Path("/tmp").glob("box-job-*") if p.stat().st_uid == os.getuid()], "a job's folder is left"
     for pid in players(slot):
         fd = os.pidfd_open(pid)
         ended, _, _ = select.select([fd], [], [], 10)
