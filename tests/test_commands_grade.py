@@ -116,3 +116,18 @@ def test_results_enter_the_ledger_once(tiny_course: Course, inbox: Path):
     assert (first[0].recorded, second[0].recorded) == ("recorded", "duplicate")
     assert len(attempts) == 1
     assert tries[D] is Status.FAIL
+
+
+def test_what_a_name_or_an_answer_says_reaches_no_terminal(tiny_course: Course, inbox: Path):
+    """Terminal escapes in a file's name, an assignment's, a cell or an exception are printed harmlessly or not at all."""
+    evil = "\x1b]0;owned\x07\x1b[2J\u202e"
+    raising = compose(tiny.manifest(), {**tiny.REFERENCE, D: f"def double(x):\n    raise ValueError({evil!r})\nprint({evil!r})\n"})
+    named = json.loads(GOOD)
+    named["metadata"]["bootcamp"] = {"assignment": f"{evil}x1"}
+    (inbox / f"eve{evil}.ipynb").write_bytes(GOOD)
+    (inbox / "fred.ipynb").write_bytes(raising)
+    (inbox / "gina.ipynb").write_bytes(json.dumps(named).encode())
+    for options in ((), ("--json",)):
+        found = bootcamp(tiny_course, "grade", str(inbox), "--dry-run", *options)
+        assert not set(found.stdout + found.stderr) & {"\x1b", "\x07", "\u202e"}
+        assert "fred" in found.stdout
