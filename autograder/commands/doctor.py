@@ -33,8 +33,8 @@ def command(home: Home, as_json: bool) -> None:
     enough = meets(found.tier, required) and not found.holes
     if as_json:
         said = {"tier": found.tier, "required": required, "graded": enough, "weaker_because": found.weaker_because}
-        probes = {"probes": [asdict(p) for p in found.box], "referee": [asdict(p) for p in found.referee]}
-        click.echo(json.dumps(said | probes, indent=1))
+        tried = {"probes": [asdict(p) for p in found.box], "referee": [asdict(p) for p in found.referee]}
+        click.echo(json.dumps(said | tried, indent=1))
         sys.exit(0 if enough else 3)
     console = open_console()
     console.print(f"Tier {found.tier}; the course requires {required}: {'graded' if enough else 'NOT graded'}", style="bold")
