@@ -127,16 +127,19 @@ def test_the_model_can_be_checked_on_real_first_tries(home: Home) -> None:
 
 def test_the_simulation_writes_its_table(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers with errors and targets; JSON without NaN; plots as descriptions, drawn where vl-convert is installed."""
-    from autograder.progress.simulator import speed, study
+    from autograder.progress.simulator import rebuilding, speed, study
     from autograder.progress.simulator.cohort import Setting
     from autograder.progress.simulator.replicate import Case
 
     monkeypatch.setattr(study, "quick", lambda: study.Plan({Case(Setting.ALL, 24, warm=False): 2}))
+    # Their own tests are elsewhere; here the table is.
     monkeypatch.setattr(speed, "measure", lambda: [speed.Speed("nothing", 0.5, 1.0)])
+    monkeypatch.setattr(rebuilding, "rebuilt_flags", lambda ledger, policy, seed, n: (30, 4, 1))
     found = run(home, "simulate", "--out", str(tmp_path / "out"))
 
     assert "S2 N=24 cold, 2 cohorts" in found.output
-    assert "rebuilt otherwise" in found.output
+    assert "of 30 rows with 4 flags, rebuilt otherwise" in found.output
+    assert "MISSED" in found.output.split("rebuilt otherwise")[1].splitlines()[0]
     data = json.loads((tmp_path / "out" / "table.json").read_text("utf-8"))
     assert {r["number"] for r in data["rows"]} >= {1, 2, 3, 4, 5, 7, 9}
     plot = json.loads((tmp_path / "out" / "reliability-s2-n24-cold.vl.json").read_text("utf-8"))

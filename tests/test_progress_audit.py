@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,28 +13,29 @@ import numpy as np
 import pytest
 
 from autograder.errors import BootcampError
+from autograder.grading.verdict import Graded
 from autograder.progress import State, audit, decisions, inputs, load_policy
 from autograder.progress.simulator import rebuilding
 from autograder.progress.simulator.cohort import Setting, draw_cohort, draw_items
 from autograder.progress.simulator.rebuilding import course
-from autograder.records import Ledger
-from tests.ledger_world import sqlite_ledger
+from autograder.records import Attempt, Ledger
+from tests.ledger_world import sqlite_ledger, verdict
 
 POLICY = load_policy()
-COHORT, N = "made up", 40
+COHORT, N = "made up", 24
 AT = rebuilding._START + timedelta(weeks=20)
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, tuple[int, int, int]]]:
-    """A ledger of 40 students over twelve weeks, with evaluations after weeks 4, 5 and 12 that were rebuilt."""
+    """A ledger of 24 students over twelve weeks, with evaluations after weeks 4, 5 and 12 that were rebuilt."""
     with sqlite_ledger(tmp_path_factory.mktemp("audit")) as ledger:
         yield ledger, rebuilding.rebuilt_flags(ledger, POLICY, seed=9, n=N)
 
 
 @pytest.mark.slow
 def test_every_row_is_rebuilt_bit_for_bit(recorded: tuple[Ledger, tuple[int, int, int]]) -> None:
-    """Three evaluations of 40 students, flags among them: none differs."""
+    """Three evaluations of 24 students, flags among them: none differs."""
     _ledger, (n_rows, n_flags, n_differ) = recorded
 
     assert (n_rows, n_differ) == (3 * N, 0)
@@ -133,3 +137,29 @@ def test_the_simulators_ledger_shows_the_simulators_first_tries(tmp_path: Path) 
     rows = [scores.pseudonyms.index(name) for name in names]
     np.testing.assert_array_equal(scores.seen[rows], expected.seen)
     np.testing.assert_array_equal(scores.score[rows], expected.score)
+
+
+def _hand_in_parts(ledger: Ledger, n_parts: int) -> None:
+    """Five students, two notebooks; in two parts, every other exercise is still untouched in the first."""
+    for i in range(5):
+        who = ledger.enrol(f"student {i}", COHORT, AT)
+        for part, book in itertools.product(range(n_parts), (0, 1)):
+            tried = [n_parts == 1 or k % 2 <= part for k in range(10)]
+            points = [4.0 * ((k * 3 + i) % 4 != 0) if tried[k] else "skipped" for k in range(10)]
+            said = tuple(replace(verdict("", p), exercise=f"E{10 * book + k:03d}") for k, p in enumerate(points))
+            sha, at = hashlib.sha256(f"{i}{part}{book}".encode()).hexdigest(), AT + timedelta(hours=part)
+            ledger.append(Attempt.of(who, f"b{book:02d}", sha, at), Graded(f"b{book:02d}", sha, said, "b1", "B"), at)
+
+
+def test_one_hand_in_or_two_say_the_same(tmp_path: Path) -> None:
+    """A notebook handed in at once, or half of it first and the rest an hour later: the same report, in the hierarchy too."""
+    policy = POLICY.model_copy(update={"engine": POLICY.engine.model_copy(update={"use": "hierarchy"})})
+    reports = []
+    for n_parts in (1, 2):
+        with Ledger.open(f"sqlite:///{tmp_path}/{n_parts}.sqlite", draw=map("p{}".format, range(9)).__next__) as ledger:
+            _hand_in_parts(ledger, n_parts)
+            read = inputs.read(ledger, COHORT, ledger.last_event())
+        reports.append(replace(read, as_of=0).evaluate(course(), policy))
+
+    assert reports[0].engine == "hierarchy-1"
+    assert reports[0] == reports[1]

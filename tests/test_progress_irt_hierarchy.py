@@ -15,7 +15,7 @@ from autograder.progress.irt.hierarchy import Hierarchy, fit
 from autograder.progress.posterior import Posterior
 from autograder.progress.scores import Scores
 from tests.progress_world import Cohort, simulate
-from tests.test_progress_estimate import _by_hand
+from tests.test_progress_estimate import _by_hand, assert_modest
 
 NAN = float("nan")
 
@@ -155,14 +155,9 @@ def test_the_smallest_cohorts_get_finite_and_modest_estimates(score: list[list[f
 
     model, found = _fitted(cohort.scores)
 
-    assert np.all(np.isfinite(found.mean))
+    assert_modest(cohort, found.mean, found.sd)
     assert np.all(np.isfinite(found.above))
-    assert np.all((found.sd > 0.2) & (found.sd <= 1.001))
-    assert np.all(np.abs(found.mean) < 2.5)
     assert 0.04 < model.effects.growth < 1.7
-    if np.all(cohort.seen) and np.all(np.ptp(cohort.score, axis=0) == 0):
-        assert np.all(np.abs(found.mean) < 0.75)
-        assert np.ptp(found.mean) < 1e-6
 
 
 def test_nothing_is_estimated_from_nothing() -> None:

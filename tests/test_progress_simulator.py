@@ -57,17 +57,16 @@ def test_the_tracker_sees_nothing_of_later_weeks() -> None:
 
 @pytest.fixture(scope="module")
 def one() -> Replicate:
-    return replicate(Case(Setting.ALL, 30, warm=True), 0, POLICY)
+    return replicate(Case(Setting.ALL, 20, warm=True), 0, POLICY)
 
 
 @pytest.mark.slow
 def test_a_replicate_repeats_itself(one: Replicate) -> None:
-    """The same case and number give the same chances, bit for bit; another number others."""
-    again, other = (replicate(one.case, k, POLICY) for k in (0, 1))
+    """The same case and number give the same chances, bit for bit."""
+    again = replicate(one.case, 0, POLICY)
 
     np.testing.assert_array_equal(again.p["hierarchy"], one.p["hierarchy"])
     assert again.states == one.states
-    assert not np.array_equal(other.p["hierarchy"], one.p["hierarchy"])
     assert np.all(np.isfinite(one.p["hierarchy"]))
 
 
@@ -77,10 +76,10 @@ def test_the_table_has_every_number_and_its_target(one: Replicate) -> None:
     found = table.rows([one, replace(one)], POLICY)
 
     assert {r.number for r in found} == {1, 2, 3, 4, 5, 8}
-    assert "S2 N=30 warm, 2 cohorts" in table.text(found)
+    assert "S2 N=20 warm, 2 cohorts" in table.text(found)
     data = table.as_json(found, [one])
     assert len(data["rows"]) == len(found)
-    assert sum(n for _p, _share, n in data["reliability"][0]["bins"]) == 30
+    assert sum(n for _p, _share, n in data["reliability"][0]["bins"]) == 20
 
 
 def _made(p: list[float], truth: list[float], states: list[list[State]] | None = None) -> Replicate:
