@@ -55,6 +55,20 @@ def test_sound_checks_have_residuals_like_a_standard_normal() -> None:
     assert 0.7 < z.std() < 1.35
 
 
+def test_a_first_try_is_predicted_from_the_others_only() -> None:
+    """Turning one answer around leaves what was expected of it, and moves what is expected of its neighbours."""
+    _bank, model, _tries = _world()
+    i, j = np.argwhere(model.level[:, :10] >= 0)[0]
+    turned = model.level.copy()
+    turned[i, j] = 1 - turned[i, j]
+
+    before, after = (drift._predictions(one)[0] for one in (model, replace(model, level=turned)))
+
+    assert after[i, j] == pytest.approx(before[i, j], abs=1e-9)
+    others = [k for k in np.flatnonzero(model.level[i, :10] >= 0) if k != j]
+    assert np.all(np.abs(after[i, others] - before[i, others]) > 1e-4)
+
+
 def _broken(exercise: str) -> list[FirstTry]:
     """The new build rejects everything at that exercise."""
     _bank, _model, tries = _world()

@@ -59,9 +59,7 @@ def own_view(found: Finding) -> list[str]:
     if found.why:
         lines += [f"Hard, and solved at your first try: {s.title} ({s.exercise})." for s in found.why.hardest]
     lines.append("Nobody is turned down by this number: a person reads your work before anything is decided.")
-    lines.append(
-        'You can ask for an exclusion, a regrade or a human review: bootcamp progress appeal NAME --wish review --reason "..."'
-    )
+    lines.append("You can ask for an exclusion, a regrade or a human review: tell an instructor, who records it with your reason.")
     return lines
 
 

@@ -123,7 +123,7 @@ def recall_ratio(rule: str, group: Callable[[Replicate], tuple[Bools, Bools]]) -
             for k, members in enumerate(group(r)):
                 counts[k] += (truth & members & chosen).sum(), (truth & members).sum()
         found = counts[:, 0] / np.maximum(counts[:, 1], 1)
-        return float(found[0] / found[1]) if found[1] else float("nan")
+        return float(found[0] / found[1]) if found[1] and counts[0, 1] else float("nan")
 
     return of
 
