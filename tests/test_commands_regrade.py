@@ -33,7 +33,7 @@ WRONG_CHECK = (
 )
 
 
-def grade_here(jobs: list[Job], course_root: Path, seed: bytes, admitted: Path, n_workers: int, env) -> Iterator[Finished]:
+def grade_here(jobs: list[Job], course_root: Path, seed: bytes, admitted: Path, n_workers: int, env=None) -> Iterator[Finished]:
     """Grade in this process; the real pool is tested in test_commands_work.py."""
     for job in jobs:
         bundle = load_bundle(load(course_root).assignment(job.assignment))

@@ -12,8 +12,9 @@ from pathlib import Path
 from autograder.authoring.build import instructor_notebook
 from autograder.bench.row import Bench, Row, Watch
 from autograder.course import Assignment, load
-from autograder.grading.grade import Grader
-from autograder.grading.session import Session
+from autograder.errors import InfraError
+from autograder.grading.bundle import Bundle, load_bundle
+from autograder.grading.pool import Job, Pool
 from autograder.nbgrader_bridge.publish import release_files
 from autograder.submission.compose import compose
 from autograder.submission.read import read
@@ -25,27 +26,28 @@ _SEED = b"a seed of the benchmark's own, long enough"
 def measure(bench: Bench) -> Row:
     """Grade a first hand-in, then one with another exercise; then let nbgrader autograde the same notebook."""
     assignment = load(bench.course_root).assignment(_ASSIGNMENT)
-    with Session(load(bench.course_root), _SEED, bench.folder / "admitted") as session:
-        grader = session.grader(_ASSIGNMENT)
-        answers = _eight(grader)
-        before = grader.grade(compose(grader.bundle.manifest, answers), "s1")
-        # A remark in an answer that no other one builds on.
-        last = list(answers)[-1]
-        raw = compose(grader.bundle.manifest, {**answers, last: answers[last].rstrip() + "  # changed\n"})
+    bundle = load_bundle(assignment)
+    answers = _eight(bundle)
+    # A remark in an answer that no other one builds on.
+    last = list(answers)[-1]
+    raw = compose(bundle.manifest, {**answers, last: answers[last].rstrip() + "  # changed\n"})
+    with Pool(bench.course_root, _SEED, bench.folder / "admitted", 1, os.environ) as pool:
+        before = pool.grade(compose(bundle.manifest, answers), assignment.id, "s1")
         watch = Watch()
-        after = grader.grade(raw, "s1", before.verdicts)
-        ours_s, ours_cpu_s = watch.wall_s, after.cpu_s
+        (end,) = pool.run([Job(1, assignment.id, "s1", raw, before.verdicts)])
+        after, ours_s = end.graded, watch.wall_s
+    if after is None:
+        raise InfraError(end.fault)
     n_new = sum(a.key != b.key for a, b in zip(before.verdicts, after.verdicts, strict=True))
     theirs_s, theirs_cpu_s = _nbgrader(bench.folder, assignment, raw)
-    ratio, cpu_ratio = theirs_s / ours_s, theirs_cpu_s / ours_cpu_s
+    ratio, cpu_ratio = theirs_s / ours_s, theirs_cpu_s / after.cpu_s
     kept = min(ratio, cpu_ratio) >= _TIMES and n_new == 1 and after.points == before.points > 0
     measured = f"{ratio:.0f} x by wall ({ours_s:.2f} s, {theirs_s:.1f} s), {cpu_ratio:.0f} x by CPU; {n_new} of {len(answers)} ran"
     return Row("1 of 8 changed: 20 x faster than nbgrader", kept, measured)
 
 
-def _eight(grader: Grader) -> dict[str, str]:
+def _eight(bundle: Bundle) -> dict[str, str]:
     """The reference's answers to eight exercises, the last one such that no other builds on it."""
-    bundle = grader.bundle
     whole = read(compose(bundle.manifest, bundle.reference), bundle.manifest)
     used = {u for a in whole.answers.values() for u in a.uses}
     last = next(e.id for e in reversed(bundle.manifest.exercises) if e.id not in used)
