@@ -85,7 +85,9 @@ def _fill(path: Path, answered: dict[str, list[dict[str, object]]]) -> None:
 
 
 def _run(root: Path, *args: str) -> None:
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "JUPYTER_CONFIG_DIR": str(root / "none")}
+    # nbgrader asks the alembic command beside it for its own schema's version.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "JUPYTER_CONFIG_DIR": str(root / "none"), "PATH": path}
     command = [sys.executable, "-m", "nbgrader", *args, "--CourseDirectory.root=" + str(root)]
     done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -31,7 +31,15 @@ attempt does not take its place, or a repaired grader would change what was meas
 *People.* The log knows pseudonyms, which are random. Names live in a table of their own (`identity`), that can be
 emptied without touching the log.
 
-What it does not do yet: hash chain, export and erasure of a subject, the grade queue (they add columns and tables).
+*The chain.* At the end of every write transaction each new event is linked, with the rows that it explains, into the
+hash chain of its student's cohort (chain.py). Texts that may hold personal data are left out of it: an erasure
+(subjects.py) removes them and the name, and the facts still prove themselves. Remarks stand beside the log (remarks.py).
+
+*The queue* (queue.py: the seam, its promises and its two engines) lives in the same database: a hand-in is attempt, event
+and job in one transaction (handing_in.py), a result is grading, verdicts and the job's end in another (settling.py). The
+bytes themselves are content-addressed files (blobs.py), put down before the transaction that names them.
+
+*A regrade* (regrading.py) appends, and so does its undo.
 """
 
 from __future__ import annotations
