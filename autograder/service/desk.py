@@ -105,7 +105,7 @@ class Desk:
         attempt = next((a for r in results for a in r.attempts if a.attempt.id == attempt_id), None)
         if found is None or attempt is None or exercise not in {v.exercise for v in attempt.verdicts}:
             raise Refused("there is no such result of yours.", 404)
-        disputes.file(self.ledger, self.exchange.blobs, found.pseudonym, attempt_id, exercise, why, self.clock())
+        disputes.file(self.ledger, found.pseudonym, attempt_id, exercise, why, self.clock())
 
     def _cards(self, results: Sequence[AssignmentResult], names: Sequence[str]) -> Cards:
         states = Queued.of(self.ledger, [a for r in results for a in r.attempts])
@@ -166,7 +166,7 @@ class Desk:
         snapshot = self.snapshot()
         dead = self.ledger.queue.dead_letters()
         attempts = {job.attempt: a for job in dead if (a := self.ledger.attempt(job.attempt))}
-        filed, n_disputed = disputes.filed(self.ledger, self.exchange.blobs, grading.SHOWN)
+        filed, n_disputed = disputes.filed(self.ledger, grading.SHOWN)
         times, releases = self.ledger.exercise_times(), self.exchange.releases()
         return grading.grading_page(
             self.ledger.queue.stats(), dead, attempts, filed, n_disputed, times, releases, self.catalog.problem, snapshot

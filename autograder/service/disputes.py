@@ -1,6 +1,6 @@
 """A student's "I think this is wrong" in, an event for instructors out; and all that were filed.
 
-The words are kept beside the hand-ins, not in the log: they are the student's own, and go with the student's data.
+The words are kept beside the log, not in it: they are the student's own, and go with the student's data.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from autograder.records import Blobs, Event, Ledger
+from autograder.records import Event, Ledger
+from autograder.records.remarks import remarks_of, with_remark
 from autograder.service.exchange import Refused
 
 KIND = "verdict.disputed"
@@ -30,7 +31,7 @@ class Dispute:
     why: str
 
 
-def file(ledger: Ledger, blobs: Blobs, pseudonym: str, attempt: str, exercise: str, why: str, at: datetime) -> bool:
+def file(ledger: Ledger, pseudonym: str, attempt: str, exercise: str, why: str, at: datetime) -> bool:
     """Record the report; False when the student has said so of this very verdict before. Raises: Refused."""
     if len(why) > MAX_CHARS:
         raise Refused(f"the text has {len(why)} characters; at most {MAX_CHARS} are taken.")
@@ -40,16 +41,18 @@ def file(ledger: Ledger, blobs: Blobs, pseudonym: str, attempt: str, exercise: s
     if sum(e.at > at - timedelta(days=1) for e in mine) >= _MAX_PER_DAY:
         raise Refused(f"{_MAX_PER_DAY} reports a day are taken. Ask an instructor.", 429)
     payload = {"attempt": attempt, "exercise": exercise}
-    if why.strip():
-        payload["text"] = blobs.put(why.strip().encode("utf-8", "replace"))
-    ledger.record(KIND, at, pseudonym, pseudonym, payload)
+    # PostgreSQL refuses NUL, and both databases refuse a lone surrogate.
+    text = why.strip().encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
+    with_remark(ledger, KIND, at, pseudonym, pseudonym, payload, text or None)
     return True
 
 
-def filed(ledger: Ledger, blobs: Blobs, limit: int) -> tuple[list[Dispute], Counter[str]]:
+def filed(ledger: Ledger, limit: int) -> tuple[list[Dispute], Counter[str]]:
     """Return the newest reports, newest first, and how many there are per exercise."""
     events = _events(ledger, None)
-    return [_dispute(e, blobs) for e in reversed(events[-limit:])], Counter(str(e.payload["exercise"]) for e in events)
+    newest = events[-limit:][::-1]
+    words = remarks_of(ledger, [e.id for e in newest])
+    return [_dispute(e, words.get(e.id, "")) for e in newest], Counter(str(e.payload["exercise"]) for e in events)
 
 
 def _events(ledger: Ledger, subject: str | None) -> list[Event]:
@@ -59,8 +62,5 @@ def _events(ledger: Ledger, subject: str | None) -> list[Event]:
     return found
 
 
-def _dispute(event: Event, blobs: Blobs) -> Dispute:
-    text = event.payload.get("text")
-    # What was erased is gone; the report itself still counts.
-    why = blobs.get(text).decode("utf-8", "replace") if text and blobs.has(text) else ""
+def _dispute(event: Event, why: str) -> Dispute:
     return Dispute(event.id, event.at, event.subject or "", str(event.payload["attempt"]), str(event.payload["exercise"]), why)
