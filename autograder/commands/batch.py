@@ -17,6 +17,7 @@ from autograder.home import Home
 from autograder.nbgrader_bridge.folders import refuse_bad_name
 from autograder.records import Blobs, Ledger
 from autograder.records.recording import pseudonym_of, record
+from autograder.sandbox.clean import clean
 from autograder.submission.notebook import MAX_BYTES
 from autograder.submission.read import assignment_named_in
 
@@ -150,5 +151,5 @@ def _entry(course: Course, path: Path, assignment: str, student: str) -> Entry:
 
 
 def _unknown(named: str, ids: set[str]) -> str:
-    what = f'the notebook says it is "{named[:60]}"' if named else "neither path nor notebook says which assignment it is"
+    what = f'the notebook says it is "{clean(named, 60)}"' if named else "neither path nor notebook says which assignment it is"
     return f"{what}; expected one of {', '.join(sorted(ids))}. Name it with --assignment."
