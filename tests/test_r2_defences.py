@@ -66,7 +66,7 @@ TOLD = [
     ("crown", "the upper line without its offset", "line above"),
     ("verify_exact", "robust when the budget ends", "budget = 0"),
     ("verify_exact", "x for the counterexample", "the label has the larger logit"),
-    ("ibp_train", "the best logits for the worst", "worst logits"),
+    ("ibp_train", "no ramp", "while e < warm_up"),
     ("ibp_train", "order from the global generator", "schedule.seed"),
     ("noisy_counts", "last batch dropped", "last batch"),
     ("noisy_counts", "one noise tensor reused", "share their noise"),
