@@ -498,7 +498,7 @@ def check_train_char_lm(train_char_lm: Callable[..., Any]) -> None:
     model = train_char_lm(train, val, 5, 60, gen)
     assert isinstance(model, torch.nn.Module), f"train_char_lm gives {type(model).__name__}, not a torch module."
     model.eval()
-    noise = torch.randint(5, (60,), generator=gen)
+    noise = torch.randint(5, (250,), generator=gen)
     other = train_char_lm(noise, torch.randint(5, (300,), generator=gen), 5, 120, gen).eval()
     unseen = torch.randint(5, (30, 33), generator=gen)
     with torch.no_grad():
@@ -508,8 +508,9 @@ def check_train_char_lm(train_char_lm: Callable[..., Any]) -> None:
     assert loss < 0.7, (
         f"A text that repeats every 10 characters, 60 steps: loss {loss:.2f} (knowing nothing: 1.61). Does the loss fall?"
     )
-    said = f"60 random characters to train on: loss {guess:.2f} on others, where knowing nothing gives 1.61"
-    assert guess < 2.3, f"{said}. By which loss do you choose, and is it a copy that you keep?"
+    said = f"250 random characters to train on: loss {guess:.2f} on others, where knowing nothing gives 1.61"
+    # The best state reaches 1.7, the last one 2.0 to 2.3.
+    assert guess < 1.85, f"{said}. By which loss do you choose, and is it a copy that you keep?"
     _ok("train_char_lm")
 
 

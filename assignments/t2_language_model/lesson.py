@@ -740,6 +740,9 @@ print(
 #
 # </details>
 
+# %% setup
+from solutions.t2_language_model import LMConfig, rope, BlockParts, LMParts
+
 # %% [markdown]
 # ## 9. A cache
 #
@@ -749,7 +752,7 @@ print(
 # ![A chunk of two tokens arrives behind four. Old keys are kept, new ones are computed and appended, each query sees the cache
 # and itself.](data/cache.svg)
 #
-# Below you are given all parts of a decoder with their parameters; what is missing is the way through them. You write the cache,
+# Above you are given all parts of a decoder with their parameters; what is missing is the way through them. You write the cache,
 # and the `forward` that uses it: for one token, for a chunk, for the whole text, with learned or rotary positions. With a cache
 # that holds `s` tokens, new token number `i` stands at position `s + i`. Its query sees `s + i + 1` keys.
 #
@@ -760,11 +763,7 @@ print(
 #
 # > ⚠ **Gotcha.** Rotated keys go into the cache once. Whoever rotates what comes *out* of the cache turns old keys further at every
 # > step. And a `dict` as a default argument is one dictionary for all caches.
-
-# %% setup
-from solutions.t2_language_model import LMConfig, rope, BlockParts, LMParts
-
-# %% [markdown]
+#
 # ### Exercise 9: `KVCache`, `CachedLM` (16 points)
 #
 # - Difficulty ●●●●● · importance ●●●●● · about 84 minutes
