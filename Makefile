@@ -37,6 +37,10 @@ build: $(READY) ## lessons and solutions -> release/
 check: $(READY) ## the gate for every assignment, 20 seeds
 	@$(BIN)/bootcamp check
 
+.PHONY: bench-box
+bench-box: $(READY) system ## what a box costs, beside its targets (root; minutes)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.bench
+
 lint: $(READY) ## ruff and mypy
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check

@@ -87,5 +87,7 @@ def test_a_real_group_measures_and_goes():
         for fd in (r, w):
             os.close(fd)
     assert (group.meter(os.getpid()).cpu_s() or 0) > 0
+    assert group.renew()
+    assert group.meter(os.getpid()).cpu_s() == 0.0, "the next job does not pay for this one"
     assert group.remove()
     assert not any(folder.exists() for folder in group.folders.values())

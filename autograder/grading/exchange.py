@@ -60,6 +60,7 @@ class Reply(_Message):
     """What the referee found: `graded`, or what stood in the way.
 
     refused: the box or the referee's jail is not good enough. unadmitted: the assignment is not. fault: something broke.
+    lost: a fault that may be gone the next time.
     """
 
     found: Found | None = None
@@ -68,6 +69,7 @@ class Reply(_Message):
     refused: str = ""
     unadmitted: str = ""
     fault: str = ""
+    lost: bool = False
 
 
 def parse_reply(data: bytes) -> Reply:

@@ -46,11 +46,14 @@ def serve(bundle: Bundle | None, reference: Box | None, fault: str) -> NoReturn:
 def _reply(order: Order, raw: bytes, boxes: socket.socket, bundle: Bundle | None, reference: Box | None, fault: str) -> Reply:
     try:
         slot = Slot(RemoteWarden(boxes))
-        found = None if order.tier else _probe(slot, order)
-        slot.tier = found.tier if found else order.tier or "D"
-        refused = _too_weak(order, slot, found)
     except InfraError as e:
         return Reply(refused=str(e))
+    try:
+        found = None if order.tier else _probe(slot, order)
+    except InfraError as e:  # something of ours was lost on the way
+        return Reply(fault=str(e), lost=True)
+    slot.tier = found.tier if found else order.tier or "D"
+    refused = _too_weak(order, slot, found)
     if refused or order.kind == "probe":
         return Reply(found=found, refused=refused)
     if bundle is None:

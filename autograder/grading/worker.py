@@ -208,7 +208,7 @@ class Worker:
             self.referees.unadmitted[job.assignment] = reply.unadmitted
             return self._finished(self._unscored(reply.unadmitted))
         if reply.graded is None:
-            return self._finished(fault=self.referees.readable(reply.fault or reply.refused))
+            return self._finished(fault=self.referees.readable(reply.fault or reply.refused), lost=reply.lost)
         manifest, build = self.referees.known(job.assignment)
         try:
             check_graded(reply.graded, job.raw, manifest, build, job.only)

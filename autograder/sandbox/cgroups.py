@@ -74,6 +74,8 @@ class Group:
     """One job's group."""
 
     folders: dict[str, Path]
+    start_s: float = field(default=0.0, repr=False)  # what it had counted before the job at hand
+    start_kills: int = field(default=0, repr=False)
     _removed: bool = field(default=False, repr=False)
 
     @contextlib.contextmanager
@@ -97,7 +99,19 @@ class Group:
         elif "cpuacct" in self.folders:
             cpu, kind = self.folders["cpuacct"] / "cpuacct.usage", "cpuacct.usage"
         memory = self.folders[""] / "memory.events" if "" in self.folders else self.folders["memory"] / "memory.oom_control"
-        return Meter(kind, os.open(cpu, os.O_RDONLY | os.O_CLOEXEC), os.open(memory, os.O_RDONLY | os.O_CLOEXEC))
+        cpu_fd, memory_fd = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in (cpu, memory))
+        return Meter(kind, cpu_fd, memory_fd, self.start_s, self.start_kills)
+
+    def renew(self) -> bool:
+        """Make it ready for another job, and say whether it is: nothing may be left in it."""
+        try:
+            if any((folder / "cgroup.procs").read_bytes() for folder in self.folders.values()):
+                return False
+            with contextlib.closing(self.meter(os.getpid())) as meter:
+                self.start_s, self.start_kills = meter.read_s() if meter.counts_all else 0.0, meter.read_kills()
+        except (OSError, ValueError):
+            return False
+        return True
 
     def kill(self) -> None:
         """Kill whatever is left in it."""

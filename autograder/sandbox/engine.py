@@ -44,7 +44,7 @@ class JailEngine:
     """One job, asked: frames go out and come back under a budget."""
 
     def __init__(self, job: Job, limits: Limits) -> None:
-        self.job, self.host_uid = job, job.uid
+        self.job, self.host_uid, self.host_pid = job, job.uid, job.pid
         self._socket, self._output_fd, self._status, self._meter = job.line, job.output_fd, job.status, job.meter
         self._limits = limits
         self._caps = FROM_PLAYER.with_body(limits.reply_bytes)

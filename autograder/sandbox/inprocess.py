@@ -44,7 +44,7 @@ class _LocalEngine:
     """A player in this process, with random number generators and output of its own."""
 
     def __init__(self, limits: Limits) -> None:
-        self.host_uid = os.getuid()
+        self.host_uid, self.host_pid = os.getuid(), os.getpid()
         self._module = f"submission_{next(_NUMBERS)}"
         self._folder: Path | None = None
         self._player = Player(module=self._module, folder=self._make_folder, caps=FROM_PLAYER.with_body(limits.reply_bytes))

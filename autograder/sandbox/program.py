@@ -18,6 +18,7 @@ class Engine(Protocol):
     """A running player: the line to it and the levers on it. In a jail, or in this process."""
 
     host_uid: int
+    host_pid: int
 
     @property
     def line(self) -> Line: ...
@@ -86,6 +87,11 @@ class Box:
     def host_uid(self) -> int:
         """Return the uid that the player has outside of its namespaces."""
         return self._engine.host_uid
+
+    @property
+    def host_pid(self) -> int:
+        """Return the pid that the player has outside of its namespaces; 0 where that cannot be told."""
+        return self._engine.host_pid
 
     def allow(self, cpu_s: float, wall_s: float) -> None:
         """Give what follows its own budget. A call that overruns it raises StudentTimeout, and the box is dead."""

@@ -30,6 +30,7 @@ _MESSAGE_BYTES = 1 << 12
 _UCRED = struct.Struct("=iII")  # pid, uid, gid
 _NUMBERS = itertools.count(1)
 GROUP_PREFIX = "autograder-"
+MAX_SPARE = 2  # groups kept for each kind of limits
 StartServer = Callable[[bool, str], JailedProcess]
 
 
@@ -48,6 +49,8 @@ class Warden:
         self._search_path = (env or {}).get("PATH", jailed_process.SEARCH_PATH)
         self._start_server = start_server
         self._mutex = threading.Lock()
+        self._spare: dict[tuple[int, int], list[Group]] = {}
+        self._closed = False
         self.weaker_because = ""
         try:
             self.server = start_server(True, self._search_path)
@@ -82,7 +85,11 @@ class Warden:
     def close(self) -> None:
         """End the zygote with every job that is still open."""
         with self._mutex:
+            self._closed = True
             self.server.stop()
+            for group in [g for groups in self._spare.values() for g in groups]:
+                group.remove()
+            self._spare.clear()
 
     def _restart(self) -> None:
         namespaces = self.server.namespaces
@@ -90,6 +97,8 @@ class Warden:
         self.server = self._start_server(namespaces, self._search_path)
 
     def _open(self, limits: Limits, topic: str) -> Job:
+        if self.server.process.poll() is not None:
+            raise InfraError("the jail of the boxes was lost")
         try:
             with contextlib.ExitStack() as undo:
                 job = self._hand_over(self._spec(limits, topic), limits, undo)
@@ -103,7 +112,7 @@ class Warden:
         group = self._make_group(limits)
         give_back = undo.enter_context(contextlib.ExitStack())
         if group is not None:
-            give_back.callback(group.remove)
+            give_back.callback(self._put_back, group, limits)
         if not spec.namespaces:
             spec = self._with_folder(spec, give_back)
         line, far_line = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -151,7 +160,18 @@ class Warden:
     def _make_group(self, limits: Limits) -> Group | None:
         if self.cgroups is None:
             return None
+        spare = self._spare.get((limits.memory_bytes, limits.processes))
+        if spare:
+            return spare.pop()
         return self.cgroups.make(f"{GROUP_PREFIX}{os.getpid()}-{next(_NUMBERS)}", limits.memory_bytes, limits.processes)
+
+    def _put_back(self, group: Group, limits: Limits) -> None:
+        """Keep an empty group for the next job with the same limits: making one costs the kernel a millisecond."""
+        spare = self._spare.setdefault((limits.memory_bytes, limits.processes), [])
+        if self._closed or len(spare) >= MAX_SPARE or not group.renew():
+            group.remove()
+        else:
+            spare.append(group)
 
 
 def _wait_until_born(status: socket.socket) -> tuple[int, int]:

@@ -45,7 +45,8 @@ def serve(warden: Callable[[], Warden], line: socket.socket) -> None:
                     continue
                 line.send(json.dumps(_about(warden())).encode())
             except InfraError as e:
-                line.send(json.dumps({"fault": str(e)}).encode())
+                with contextlib.suppress(OSError):  # the referee may be gone meanwhile
+                    line.send(json.dumps({"fault": str(e)}).encode())
             except (ValueError, TypeError, KeyError, OSError):
                 return  # not a wish: the referee is not what it should be, or gone
 

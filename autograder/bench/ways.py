@@ -1,17 +1,18 @@
-"""Nothing in, a table of what a job costs out: the box beside a bare fork and beside fresh interpreters, in one run.
+"""Ways to execute one small program in, what each costs a job out: the box, the same fork without a wall, fresh interpreters.
 
-Run: python -m autograder.sandbox.bench [jobs]. The rounds are interleaved, since a shared machine drifts: read the
-ratios. CPU is the whole tree's, from a cgroup of its own, so it needs root or a delegated cgroup.
+CPU is the whole tree's, from a cgroup of its own, so it needs root or a delegated cgroup.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from autograder.errors import InfraError
 from autograder.sandbox import jailed_process, outer
 from autograder.sandbox.box import Limits, Slot
 from autograder.sandbox.cgroups import Cgroups, Group
+from autograder.sandbox.jailed_process import JailedProcess
 from autograder.submission.model import Cell
 
 CELLS = (
@@ -60,46 +62,15 @@ class Way:
     wall_s: list[float] = field(default_factory=list)
 
     def measure(self, group: Group) -> None:
-        cpu_s, wall_s = _cpu_s(group), time.perf_counter()
+        cpu_s, wall_s = cpu_s_of(group), time.perf_counter()
         for _ in range(self.n):
             self.run()
-        self.cpu_s.append((_cpu_s(group) - cpu_s) / self.n)
+        self.cpu_s.append((cpu_s_of(group) - cpu_s) / self.n)
         self.wall_s.append((time.perf_counter() - wall_s) / self.n)
 
 
-def main() -> None:
-    """Measure, and print the table."""
-    n_jobs = int(sys.argv[1]) if len(sys.argv) > 1 else 50
-    with ExitStack() as stack:
-        group = stack.enter_context(_own_group())
-        slot = stack.enter_context(Slot.start())
-        fork = stack.enter_context(_bare_fork())
-        ways = [
-            Way("box (warm fork, all walls)", lambda: _in_box(slot), n_jobs),
-            Way("bare fork, no wall, no line", fork, n_jobs),
-            Way("fresh python, no wall", _fresh, 1),
-            Way("fresh python in bubblewrap", _fresh_in_bubblewrap, 1),
-        ]
-        _in_box(slot)
-        for _ in range(ROUNDS):
-            for way in ways:
-                way.measure(group)
-        print(f"tier {slot.tier}; medians of {ROUNDS} interleaved rounds; {n_jobs} jobs a round in the warm rows\n")
-        print_table(ways)
-
-
-def print_table(ways: list[Way]) -> None:
-    """Print one row per way, with its ratio to the first."""
-    print(f"{'':32}{'CPU ms':>9}{'wall ms':>9}{'CPU x box':>11}{'wall x box':>12}")
-    box_cpu_s, box_wall_s = _median(ways[0].cpu_s), _median(ways[0].wall_s)
-    for way in ways:
-        cpu_s, wall_s = _median(way.cpu_s), _median(way.wall_s)
-        ratios = f"{cpu_s / box_cpu_s:11.2f}{wall_s / box_wall_s:12.2f}"
-        print(f"{way.name:32}{cpu_s * 1e3:9.1f}{wall_s * 1e3:9.1f}{ratios}")
-
-
 @contextmanager
-def _own_group() -> Iterator[Group]:
+def own_group() -> Iterator[Group]:
     cgroups = Cgroups.find()
     if cgroups is None:
         raise InfraError("the bench counts the CPU of whole trees and needs a cgroup. Run it as root, or in a delegated one.")
@@ -119,7 +90,7 @@ def _join(folders: dict[str, Path]) -> None:
 
 
 @contextmanager
-def _bare_fork() -> Iterator[Callable[[], None]]:
+def bare_fork() -> Iterator[Callable[[], None]]:
     env = outer.environment(str(Path(__file__).parents[2]))
     command = [sys.executable, "-s", "-P", "-c", _BARE_FORK]
     with subprocess.Popen(command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
@@ -137,16 +108,16 @@ def _bare_fork() -> Iterator[Callable[[], None]]:
         asked.close()
 
 
-def _in_box(slot: Slot) -> None:
+def in_box(slot: Slot) -> None:
     with slot.open_box(CELLS, Limits()):
         pass
 
 
-def _fresh() -> None:
+def fresh() -> None:
     subprocess.run([sys.executable, "-c", _SOURCE], check=True)
 
 
-def _fresh_in_bubblewrap() -> None:
+def fresh_in_bubblewrap() -> None:
     interpreter = outer.Interpreter.current()
     bwrap = "/usr/bin/bwrap"
     command = outer.bwrap_command(bwrap, interpreter, outer.zygote_contents())
@@ -154,13 +125,29 @@ def _fresh_in_bubblewrap() -> None:
     subprocess.run(command, check=True, env={"PATH": jailed_process.SEARCH_PATH})
 
 
-def _cpu_s(group: Group) -> float:
+def cpu_s_of(group: Group) -> float:
     return group.meter(os.getpid()).cpu_s() or 0.0
 
 
-def _median(values: list[float]) -> float:
+def median(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
-if __name__ == "__main__":
-    main()
+# The same fork server, line, player and monitor, but no wall.
+_NO_WALLS = """
+from autograder.sandbox import zygote
+zygote.confine = lambda spec, program: None
+zygote.main()
+"""
+
+
+def without_walls(namespaces: bool, search_path: str) -> JailedProcess:
+    """Start a zygote whose players have no walls: what the walls cost is measured against it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+    env = outer.environment(str(Path(__file__).parents[2]))
+    with theirs:
+        process = subprocess.Popen([sys.executable, "-s", "-P", "-c", _NO_WALLS], stdin=theirs.fileno(), stderr=said, env=env)
+    server = JailedProcess(ours, process, False, (), None, None, said)
+    server.greet({"filter": "", "namespaces": False, "warm": True})
+    return server
