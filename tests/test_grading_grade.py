@@ -1,6 +1,6 @@
 """Grading a whole notebook: one broken exercise costs only itself, and a fault of ours is never a zero.
 
-The player runs in this process here, over the same protocol; tests/test_grading_session.py grades in the real box.
+The player runs in this process here, over the same protocol; tests/test_grading_pool.py grades in the real box.
 """
 
 from __future__ import annotations

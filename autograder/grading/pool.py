@@ -17,7 +17,7 @@ from autograder.course import load
 from autograder.errors import InfraError
 from autograder.grading.budget import Budget
 from autograder.grading.exchange import Found
-from autograder.grading.verdict import Graded
+from autograder.grading.verdict import Graded, Verdict
 from autograder.grading.worker import Finished, Job, Referees, Worker
 
 __all__ = ["Finished", "Job", "Pool", "grade_all"]
@@ -74,9 +74,9 @@ class Pool:
             if worker.job and worker.job.key == key:
                 worker.drop()
 
-    def grade(self, raw: bytes, assignment: str, student: str) -> Graded:
+    def grade(self, raw: bytes, assignment: str, student: str, known: tuple[Verdict, ...] = ()) -> Graded:
         """Grade one notebook. Raises: InfraError with what of ours went wrong."""
-        (end,) = self.run([Job(0, assignment, student, raw)])
+        (end,) = self.run([Job(0, assignment, student, raw, known)])
         if end.graded is None:
             raise InfraError(end.fault)
         return end.graded
