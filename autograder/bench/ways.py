@@ -71,6 +71,7 @@ class Way:
 
 @contextmanager
 def own_group() -> Iterator[Group]:
+    """Put this process and all that it starts into a group that counts their CPU. Raises: InfraError where none is to be had."""
     cgroups = Cgroups.find()
     if cgroups is None:
         raise InfraError("the bench counts the CPU of whole trees and needs a cgroup. Run it as root, or in a delegated one.")
@@ -91,6 +92,7 @@ def _join(folders: dict[str, Path]) -> None:
 
 @contextmanager
 def bare_fork() -> Iterator[Callable[[], None]]:
+    """Start a fork server without wall, line or monitor, and yield what runs one job in it."""
     env = outer.environment(str(Path(__file__).parents[2]))
     command = [sys.executable, "-s", "-P", "-c", _BARE_FORK]
     with subprocess.Popen(command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
@@ -109,15 +111,18 @@ def bare_fork() -> Iterator[Callable[[], None]]:
 
 
 def in_box(slot: Slot) -> None:
+    """Execute the program in a box."""
     with slot.open_box(CELLS, Limits()):
         pass
 
 
 def fresh() -> None:
+    """Execute the program in a fresh interpreter."""
     subprocess.run([sys.executable, "-c", _SOURCE], check=True)
 
 
 def fresh_in_bubblewrap() -> None:
+    """Execute the program in a fresh interpreter in bubblewrap."""
     interpreter = outer.Interpreter.current()
     bwrap = "/usr/bin/bwrap"
     command = outer.bwrap_command(bwrap, interpreter, outer.zygote_contents())
