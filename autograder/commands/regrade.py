@@ -6,6 +6,7 @@ import getpass
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -146,10 +147,10 @@ def _show_students(changes: tuple[Change, ...], names: Mapping[str, str], show_a
 
 
 def _evaluate(course: Course, ledger: Ledger, found: Regrade | None) -> Report:
-    from autograder.progress import course_items, evaluate, load_policy
+    from autograder.progress import course_items, inputs, load_policy
 
-    tries = ledger.first_tries() if found is None else found.first_tries
-    return evaluate(tries, course_items(course), load_policy(), [s.pseudonym for s in ledger.students()])
+    now = inputs.read(ledger, None, ledger.last_event())
+    return (replace(now, first_tries=tuple(found.first_tries)) if found else now).evaluate(course_items(course), load_policy())
 
 
 def _flips(before: Report, after: Report, names: Mapping[str, str]) -> Iterator[str]:
