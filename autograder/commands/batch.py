@@ -21,6 +21,8 @@ from autograder.sandbox.clean import clean
 from autograder.submission.notebook import MAX_BYTES
 from autograder.submission.read import assignment_named_in
 
+_PATH_CHARS = 4096
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -59,7 +61,7 @@ class Result:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "path": str(self.entry.path),
+            "path": clean(str(self.entry.path), _PATH_CHARS),
             "student": self.entry.student,
             "assignment": self.entry.assignment,
             "problem": self.problem,
@@ -134,7 +136,7 @@ def _entry(course: Course, path: Path, assignment: str, student: str) -> Entry:
     try:
         refuse_bad_name(student)
     except BootcampError as e:
-        return Entry(path, student, assignment, b"", received_at, str(e))
+        return Entry(path, clean(student, 80), assignment, b"", received_at, str(e))
     if path.is_symlink() or not path.is_file():
         return Entry(path, student, assignment, b"", received_at, "not a regular file: links and devices are not followed.")
     with path.open("rb") as f:

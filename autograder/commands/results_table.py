@@ -11,6 +11,9 @@ from rich.table import Table
 from autograder.commands.batch import Entry, Result
 from autograder.commands.console import console
 from autograder.grading.verdict import Status, Verdict
+from autograder.sandbox.clean import clean
+
+_LINE_CHARS = 2000  # a file's name and what it holds may be any text
 
 _SIGNS = {
     Status.PASS: "[green]✓[/]",
@@ -52,7 +55,9 @@ def show(results: Sequence[Result]) -> None:
         said = r.problem or r.fault
         if said:
             whose = "cannot be read" if r.problem else "our fault, unscored"
-            screen.print(f"{r.entry.path}: {whose}: {said}", style="red" if r.problem else "yellow", markup=False)
+            screen.print(
+                clean(f"{r.entry.path}: {whose}: {said}", _LINE_CHARS), style="red" if r.problem else "yellow", markup=False
+            )
 
 
 def _table(assignment: str, rows: Sequence[Result]) -> Table:
