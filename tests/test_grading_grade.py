@@ -82,7 +82,7 @@ def test_of_two_failures_the_one_about_the_exercise_itself_is_told(bundle: Bundl
     verdict = grade(bundle, wrong).verdicts[1]
 
     assert (verdict.status, verdict.points) == (Status.FAIL, 0)
-    assert "quadruple: other values than expected" in verdict.hint
+    assert "quadruple: other values than expected" in verdict.checks[0].hint
 
 
 def test_an_answer_cannot_lend_itself_from_another_exercise(bundle: Bundle):

@@ -36,7 +36,7 @@ class Assignments:
         if not assignment_id or assignment_id in self.loaded:
             return False
         try:
-            bundle = load_bundle(load(self.course_root).assignment(assignment_id))
+            bundle = load_bundle(load(self.course_root).assignment(assignment_id), variants=True)
         except BootcampError as e:
             self.loaded[assignment_id] = Loaded(None, None, str(e))
         else:

@@ -22,7 +22,8 @@ class Check:
     """A hidden check: a function of (student, rng) that raises AssertionError with a hint when a property is broken.
 
     `core` marks what an answer cannot be right without: if a core check fails, the exercise earns nothing.
-    Only checks whose evidence is "verified" score; the others are notes for a person.
+    Only checks whose evidence is "verified" score; the others are notes for a person. `diagnose` says that it is cheap
+    enough to be run on every mutant that names it, once an answer has failed it.
     """
 
     exercise: str
@@ -32,6 +33,7 @@ class Check:
     core: bool
     evidence: str
     doc: str
+    diagnose: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,16 @@ class Variant:
         return f"{Path(self.file).name}:{self.line}"
 
 
-def hidden(exercise: str, *, weight: float = 1.0, core: bool = False, evidence: str = "verified") -> Callable[[F], F]:
+def hidden(
+    exercise: str, *, weight: float = 1.0, core: bool = False, evidence: str = "verified", diagnose: bool = True
+) -> Callable[[F], F]:
     """Make the function a hidden check of the exercise (its id, e.g. "t1_attention.causal_mask")."""
     if weight <= 0 or evidence not in _EVIDENCE:
         raise ValueError(f"hidden({exercise!r}): weight={weight}, evidence={evidence!r}; expected a weight > 0, one of {_EVIDENCE}")
 
     def mark(run: F) -> F:
         doc = inspect.getdoc(run) or ""
-        _append(run, "__checks__", Check(exercise, run.__name__, run, weight, core, evidence, doc))
+        _append(run, "__checks__", Check(exercise, run.__name__, run, weight, core, evidence, doc, diagnose))
         return run
 
     return mark

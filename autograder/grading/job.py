@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from autograder.course import Exercise
 from autograder.errors import InfraError
 from autograder.grading.checks import Check
+from autograder.grading.diagnose import diagnosed
 from autograder.grading.draw import drawn_for, hash_program
 from autograder.grading.known import Keyring, Known, apart_key, keyed, slice_key
 from autograder.grading.run import judge_error, run_checks
@@ -144,7 +145,7 @@ class Grading:
         player_s = box.cpu_s - before_s
         results = [replace(r, cpu_s=round(r.cpu_s + player_s / len(results), 5)) for r in results]
         verdict = score(exercise, results, notes=(note,) if note else (), cpu_s=sum(r.cpu_s for r in results))
-        return self._explain(verdict, box)
+        return self._explain(diagnosed(verdict, box, self.g.bundle, self.g.draw(drawn)), box)
 
     def _explain(self, verdict: Verdict, box: Box) -> Verdict:
         """Say which cell did not even run, when that is why the checks found nothing."""

@@ -34,6 +34,10 @@ _JSON_WEIGHT = 16
 LIBRARIES = ("torch", "numpy", "math", "operator", "builtins")
 
 
+def _unheard(answer: Any) -> None:
+    """Nobody listens."""
+
+
 class Link(Peer):
     """One box's line: requests, grants and the death of the box.
 
@@ -47,6 +51,7 @@ class Link(Peer):
         self.fault: InfraError | None = None  # ours, such as a killed monitor
         self.made: Callable[[int, str, str], RemoteObject]
         self.before: Callable[[], None] = lambda: None  # runs before each request
+        self.heard: Callable[[Any], None] = _unheard  # is told each answer
         self._cut = cut
         self._grants: dict[int, Any] = {}
         self._open: set[int] = set()  # grants that may be called now
@@ -62,7 +67,12 @@ class Link(Peer):
         n_grants, n_objects = len(self._grants), self._n_objects
         self._depth += 1
         try:
-            return self.guarded(lambda: self.ask(op, value, weave_by=weave_by))
+            answer = self.guarded(lambda: self.ask(op, value, weave_by=weave_by))
+            self.heard(answer)
+            return answer
+        except StudentError as e:
+            self.heard(("raised", e.kind))
+            raise
         finally:
             self._depth -= 1
             if op in _SHORT and n_objects == self._n_objects:

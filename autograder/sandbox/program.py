@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from autograder.sandbox.client import RemoteStudent
 from autograder.sandbox.job import Limits, Usage
@@ -97,6 +98,16 @@ class Box:
         """Give what follows its own budget. A call that overruns it raises StudentTimeout, and the box is dead."""
         self._engine.allow(cpu_s, wall_s)
         self._link.allow()
+
+    @contextmanager
+    def listening(self) -> Iterator[list[Any]]:
+        """Note every answer, and the kind of every exception, while the block runs."""
+        heard: list[Any] = []
+        before, self._link.heard = self._link.heard, heard.append
+        try:
+            yield heard
+        finally:
+            self._link.heard = before
 
     def close(self) -> Usage:
         """End the player and return what it used."""

@@ -1,0 +1,112 @@
+"""A failed answer and the course's mutants in, the authored hint of the mutant that answers alike out.
+
+How it works. The check that failed is run once more on the answer, with the same draw, and everything that comes back over
+the line is noted. Then it is run on each mutant that names this check, in this process: a mutant whose notes agree to the
+end made the same slip, as far as the drawn inputs can tell, and its hint says which. Where several mutants agree, the other
+checks of the exercise tell them apart. Nothing here changes a status or a point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autograder.grading.bundle import Bundle
+from autograder.grading.checks import Check, Variant
+from autograder.grading.run import Draw, Outcome, attempt
+from autograder.grading.verdict import Status, Verdict
+from autograder.sandbox.inprocess import open_in_process
+from autograder.sandbox.objects import RemoteObject
+from autograder.sandbox.program import Box
+
+_TOLERANCE = 1e-5  # of a tensor's largest entry: the same slip may be written in another order of operations
+_TOLD = (Status.FAIL, Status.ERROR)
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What an answer said during one check, in order, and how the check ended."""
+
+    heard: tuple[Any, ...]
+    ended: Status
+
+    def agrees(self, other: Transcript) -> bool:
+        """Say whether both tell the same, numbers up to rounding."""
+        return self.ended is other.ended and len(self.heard) == len(other.heard) and _alike(self.heard, other.heard)
+
+
+def diagnosed(verdict: Verdict, box: Box, bundle: Bundle, draw: Draw) -> Verdict:
+    """Return the verdict, with a mutant's hint in place of the check's text where the answer behaves like one."""
+    wrong = {r.name for r in verdict.checks if r.status in _TOLD and r.evidence == "verified"}
+    if verdict.status not in _TOLD or not box.alive or box.failures:
+        return verdict
+    mutant = match(box, bundle, verdict.exercise, wrong, draw)
+    return replace(verdict, hint=mutant.hint) if mutant else verdict
+
+
+def match(box: Box, bundle: Bundle, exercise: str, failed: Collection[str], draw: Draw) -> Variant | None:
+    """Return the first mutant that agrees with the box's answer on a check that `failed`, and on those that tell apart."""
+    checks = [c for c in bundle.checks[exercise] if c.diagnose]
+    checks.sort(key=lambda c: c.name not in failed)
+    alike = [v for v in bundle.variants if v.exercise == exercise and not set(v.caught_by).isdisjoint(failed)]
+    is_first = True
+    for check in checks:
+        if not alike or not box.alive or (is_first and check.name not in failed):
+            return None
+        own = _transcript(box, check, draw(check))
+        agreeing = [m for m in alike if (said := _of_mutant(bundle, m, check, draw)) is not None and own.agrees(said)]
+        # Another check may be one of chance: what agreed so far is not thrown away because of it.
+        alike = agreeing if is_first else (agreeing or alike)
+        is_first = False
+        if len({m.hint for m in alike}) < 2:
+            break
+    return alike[0] if alike and not is_first else None
+
+
+def _of_mutant(bundle: Bundle, mutant: Variant, check: Check, draw: Draw) -> Transcript | None:
+    program = bundle.program({mutant.exercise: bundle.variant_source(mutant)})
+    with open_in_process(program) as box:
+        return None if box.failures else _transcript(box, check, draw(check))
+
+
+def _transcript(box: Box, check: Check, rng: np.random.Generator) -> Transcript:
+    # New modules are random: both sides begin with the same state of the player's generators.
+    box.student.seed(0)
+    with box.listening() as heard:
+        outcome = attempt(box.student, check, rng)
+    return Transcript(tuple(heard), outcome.status if isinstance(outcome, Outcome) else Status.FAIL)
+
+
+def _alike(a: Any, b: Any) -> bool:
+    if isinstance(a, RemoteObject) or isinstance(b, RemoteObject):
+        return isinstance(a, RemoteObject) and isinstance(b, RemoteObject) and a.kind == b.kind
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, Tensor):
+        return _alike_tensors(a.detach(), b.detach())
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and _alike_tensors(torch.from_numpy(np.array(a)), torch.from_numpy(np.array(b)))
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    if isinstance(a, Mapping):
+        return list(a) == list(b) and all(_alike(a[key], b[key]) for key in a)
+    if isinstance(a, float):
+        return _alike_tensors(torch.tensor(a, dtype=torch.float64), torch.tensor(b, dtype=torch.float64))
+    return bool(a == b)
+
+
+def _alike_tensors(a: Tensor, b: Tensor) -> bool:
+    if a.dtype != b.dtype or a.shape != b.shape or a.layout != b.layout or a.layout is not torch.strided:
+        return False
+    if not (a.is_floating_point() or a.is_complex()):
+        return torch.equal(a, b)
+    finite = torch.isfinite(a)
+    if not torch.equal(finite, torch.isfinite(b)) or not torch.equal(a[~finite].nan_to_num(0.5), b[~finite].nan_to_num(0.5)):
+        return False
+    largest = float(a[finite].abs().max()) if finite.any() else 0.0
+    return bool(((a - b)[finite].abs() <= _TOLERANCE * largest).all())

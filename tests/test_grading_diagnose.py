@@ -1,0 +1,99 @@
+"""An answer that behaves like a known mutant is told that mutant's hint, and no other answer is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autograder.course import Course, load
+from autograder.grading.bundle import Bundle, load_bundle
+from autograder.grading.checks import Check
+from autograder.grading.diagnose import match
+from autograder.grading.draw import rng_for
+from autograder.grading.grade import Grader
+from autograder.grading.run import Outcome, attempt
+from autograder.grading.verdict import Status, Verdict
+from autograder.sandbox.inprocess import open_in_process
+from autograder.submission.compose import compose
+from tests import tiny
+from tests.sample import SEED, sampled
+
+ROOT = Path(__file__).parents[1]
+D, Q, S = "x1_tiny.double", "x1_tiny.quadruple", "x1_tiny.scaler"
+COURSE = load(ROOT)
+EXERCISES = sampled([e.id for a in COURSE for e in a.manifest().exercises if e.points], 3)
+
+
+@pytest.fixture
+def bundle(tiny_course: Course) -> Bundle:
+    return load_bundle(tiny_course.assignment("x1_tiny"), variants=True)
+
+
+def verdict(bundle: Bundle, exercise: str, source: str) -> Verdict:
+    grader = Grader(bundle, open_in_process, "C", b"seed" * 8)
+    graded = grader.grade(compose(bundle.manifest, {**tiny.REFERENCE, exercise: source}), "s1")
+    return next(v for v in graded.verdicts if v.exercise == exercise)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "source", "hint"),
+    [
+        (D, "def double(x):\n    return x**2\n", "That is the square."),
+        (D, "def double(x):\n    return x.square() * 1.0000001\n", "That is the square."),  # up to rounding
+        (D, "def double(x):\n    return 2 * x if len(x.shape) else abs(2 * x)\n", "What of negative numbers?"),
+        (Q, "def quadruple(x):\n    return x + x\n", "Once more."),
+    ],
+)
+def test_the_same_slip_written_otherwise_is_recognised(bundle, exercise, source, hint):
+    """What counts is what an answer says, not how it is written; the points are those of the checks."""
+    found = verdict(bundle, exercise, source)
+
+    assert found.hint == hint
+    assert found.status is Status.FAIL
+
+
+@pytest.mark.parametrize("source", ["def double(x):\n    return 3 * x\n", "def double(x):\n    return x * x + 1\n"])
+def test_another_slip_gets_the_checks_own_words(bundle, source):
+    """A hint that does not fit misleads: the check's text says what was found."""
+    found = verdict(bundle, D, source)
+
+    assert "other values than expected" in found.hint
+
+
+def test_a_right_answer_is_not_diagnosed(bundle):
+    """No mutant is run for what passed."""
+    assert verdict(bundle, D, tiny.REFERENCE[D]).hint == ""
+
+
+def test_a_check_that_is_too_dear_is_not_repeated(bundle):
+    """An author may keep a check that trains out of this."""
+    checks = {id: tuple(Check(**{**vars(c), "diagnose": False}) for c in some) for id, some in bundle.checks.items()}
+    kept = Bundle(**{**vars(bundle), "checks": checks})
+
+    assert "other values than expected" in verdict(kept, D, "def double(x):\n    return x * x\n").hint
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exercise", sorted(EXERCISES))
+def test_the_right_hint_comes_back_for_each_mutant(exercise):
+    """Each mutant of a sample of exercises, as an answer, gets its own hint, or that of one that nothing tells apart from it."""
+    real = load_bundle(COURSE.assignment(exercise.split(".")[0]), variants=True)
+    checks = [c for c in real.checks[exercise] if c.evidence == "verified"]
+
+    def draw(check: Check):
+        return rng_for(SEED.encode(), "diagnosis", check.exercise, check.name)
+
+    wrong = []
+    mutants = [v for v in real.variants if v.exercise == exercise and v.caught_by]
+    for mutant in mutants:
+        with open_in_process(real.program({exercise: real.variant_source(mutant)})) as box:
+            ends = {c.name: attempt(box.student, c, draw(c)) for c in checks}
+            failed = {name for name, end in ends.items() if not isinstance(end, Outcome) or end.status is not Status.PASS}
+            found = match(box, real, exercise, failed, draw)
+        if all(not c.diagnose for c in checks if c.name in failed):
+            continue
+        if found is None or found.hint != mutant.hint:
+            wrong.append(f"{mutant.label} -> {found.label if found else 'none'}")
+    # Mutants of chance (dropout, another generator) speak otherwise each time, and a few pairs differ on rare draws only.
+    assert len(wrong) <= max(1, len(mutants) // 8), wrong
