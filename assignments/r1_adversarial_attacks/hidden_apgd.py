@@ -151,16 +151,20 @@ def inside_and_best(student: Student, rng: np.random.Generator) -> None:
             reached = float(_entropy(model(found[i : i + 1]), y[i : i + 1]))
             said = f"{what}, example {i}: its loss is {reached:.5f}, at one of the points asked about it was {seen:.5f}"
             assert reached >= seen - 1e-6, f"{said}. Which point is to be returned?"
-    # 70 steps that all rise but the last: no condition is met at the end, and the last point is not the best.
-    x, moves = images(rng, 2, 5, low=0.2, high=0.8), np.full((2, 71), 0.1)
-    moves[:, -1] = -0.5
-    ways = rng.choice([-1.0, 1.0], (2, 71, 5))
-    ways[:, :, 0] = np.resize([1.0, -1.0], 71)  # to and fro, so that every step goes to a new point
-    model = _Planted(x, moves.cumsum(1), ways)
-    found = student.fn("apgd")(Threat(model, x, 0.1), x, torch.zeros(2, dtype=torch.int64), 0.1, 70)
-    best = torch.stack([known[69] if len(known) == 71 else known[-1] for known in model.known])
-    slip = "Return the best point, not the last."
-    close(found, best, "apgd's result, 70 steps of which the last one falls", rtol=1e-6, slip=slip)
+    # 70 steps that all rise but the last: no condition is met at the end, and the last point is not the best. A draw in which
+    # a step comes back to an earlier point has another best, so it is not judged.
+    for _ in range(12):
+        x, moves = images(rng, 2, 5, low=0.2, high=0.8), np.full((2, 71), 0.1)
+        moves[:, -1] = -0.5
+        ways = rng.choice([-1.0, 1.0], (2, 71, 5))
+        ways[:, :, 0] = np.resize([1.0, -1.0], 71)  # to and fro, so that nearly every step goes to a new point
+        model = _Planted(x, moves.cumsum(1), ways)
+        found = student.fn("apgd")(Threat(model, x, 0.1), x, torch.zeros(2, dtype=torch.int64), 0.1, 70)
+        if all(len(known) == 71 for known in model.known):
+            best = torch.stack([known[69] for known in model.known])
+            slip = "Return the best point, not the last."
+            close(found, best, "apgd's result, 70 steps of which the last one falls", rtol=1e-6, slip=slip)
+            break
 
 
 @hidden(APGD, weight=4)

@@ -260,7 +260,7 @@ mutant_edit(
 )
 mutant_edit(
     MASKING,
-    ("under_pgd > accuracy(fgsm(model, x, y, eps)) + 0.1", "under_pgd > accuracy(fgsm(model, x, y, eps)) + 0.8"),
+    ("under_pgd > accuracy(fgsm(model, x, y, eps)) + 0.1", "under_pgd > accuracy(fgsm(model, x, y, eps)) + 0.95"),
     caught_by="one_step_beats_many",
     label="clearly means almost everything",
     hint="Your difference between one step and twenty must be enormous to count.",
