@@ -323,3 +323,16 @@ def test_draws_follow_from_the_generator_alone() -> None:
 def test_shapes_are_named() -> None:
     """A case is named by its tensors' shapes, in einops words."""
     assert compare.shapes(q=torch.zeros(3, 5, 4), s=torch.zeros(())) == "q (3 5 4), s ()"
+
+
+def test_the_share_of_a_tolerance_that_was_needed_is_noted() -> None:
+    """0 for equal values, above 1 for a failure, per comparison; outside of the block nothing is kept."""
+    one = torch.tensor([1.0, 2.0], dtype=F64)
+    with compare.tolerances_used() as used:
+        compare.close(one, one, "x", rtol=1e-3)
+        compare.close(one + torch.tensor([0.0, 1e-3]), one, "x", rtol=1e-3)
+        with pytest.raises(AssertionError):
+            compare.close(one * 1.01, one, "x", rtol=1e-3)
+    compare.close(one, one, "x", rtol=1e-3)
+
+    assert used == pytest.approx([0.0, 0.5, 10.0])

@@ -109,3 +109,24 @@ def test_the_build_changes_with_what_a_verdict_depends_on(tiny_course: Course):
     edit(tiny_course, "hidden.py", "rng, 3, 2", "rng, 2, 3")
 
     assert first == same != load_bundle(assignment).build
+
+
+def test_a_tolerance_that_is_nearly_used_up_is_found(tiny_course: Course):
+    """A right answer that passes here by a hair may fail on another processor: the gate says how near it is."""
+    edit(
+        tiny_course,
+        "hidden.py",
+        "from autograder.grading.checks import hidden",
+        "from autograder.grading.checks import hidden\nfrom autograder.grading.compare import close",
+    )
+    edit(
+        tiny_course,
+        "hidden.py",
+        'same(student.fn("double")(x), 2 * x, "double")',
+        'close(student.fn("double")(x), 2 * x * (1 + 9e-4), "double", rtol=1e-3)',
+    )
+    found = gate(tiny_course)
+
+    assert found.n_reference == 3
+    assert found.tolerance_used == pytest.approx(0.9, abs=0.01)
+    assert found.faults == ("a right answer needs 90% of a tolerance: another machine may fail it",)

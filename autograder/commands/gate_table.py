@@ -14,7 +14,7 @@ def table(reports: Sequence[ExerciseReport]) -> Table:
     """Return one row per exercise and a row of sums."""
     out = Table(show_footer=True)
     out.add_column("exercise", footer="all")
-    columns = ("checks", "reference", "stub", "senseless", "mutants killed", "by", "alternatives", "CPU s")
+    columns = ("checks", "reference", "stub", "senseless", "mutants killed", "by", "alternatives", "tolerance used", "CPU s")
     n_mutants = sum(v.is_mutant for r in reports for v in r.variants)
     n_killed = sum(v.is_mutant and v.is_good for r in reports for v in r.variants)
     n_alternatives = sum(not v.is_mutant for r in reports for v in r.variants)
@@ -50,4 +50,5 @@ def _row(r: ExerciseReport) -> Iterator[str]:
     yield f"{sum(v.is_good for v in mutants)}/{len(mutants)}"
     yield ", ".join(f"{name} {n}" for name, n in by.most_common())
     yield f"{sum(v.is_good for v in others)}/{len(others)}"
+    yield f"{r.tolerance_used:.1%}" if r.tolerance_used else "exact"
     yield f"{r.reference_cpu_s:.3f}"

@@ -10,13 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 from autograder.course import Exercise, load
 from autograder.grading.bundle import Bundle, load_bundle
 from autograder.grading.checks import Check, Variant
+from autograder.grading.compare import tolerances_used
 from autograder.grading.draw import rng_for
 from autograder.grading.run import Outcome, attempt
 from autograder.grading.score import passed_share
@@ -26,6 +27,7 @@ from autograder.sandbox.student import Student
 from autograder.submission.model import Cell
 
 _KILLED_SHARE = 0.95
+_TOLERANCE_USED = 0.8  # more, and another processor's rounding may fail a right answer
 _GARBAGE = {
     "nothing": "None",
     "a text": "'wrong'",
@@ -67,6 +69,7 @@ class ExerciseReport:
     garbage: tuple[str, ...]  # kinds of senseless answers that earned something
     variants: tuple[VariantReport, ...]
     reference_cpu_s: float
+    tolerance_used: float  # the largest share of a tolerance that the reference or an alternative needed on any seed
     faults: tuple[str, ...]
 
 
@@ -89,13 +92,29 @@ def report(bundle: Bundle, exercise: Exercise, seed: bytes, n_seeds: int) -> Exe
     """Put one exercise through the gate."""
     runs = _Runs(bundle, exercise, seed, n_seeds)
     started = time.process_time()
-    n_reference, why_not = runs.accepted(bundle.program())
+    with tolerances_used() as used:
+        n_reference, why_not = runs.accepted(bundle.program())
     reference_s = (time.process_time() - started) / n_seeds
-    variants = tuple(runs.variant(v) for v in bundle.variants if v.exercise == exercise.id)
+    variants = []
+    for v in (v for v in bundle.variants if v.exercise == exercise.id):
+        with tolerances_used() as needed:
+            variants.append(runs.variant(v))
+        used += needed if variants[-1].is_good and not v.caught_by else []
     stub_share = runs.share(bundle.stub_program())
     garbage = tuple(kind for kind, value in _GARBAGE.items() if runs.share(bundle.program(_senseless(exercise, value))) > 0)
-    found = ExerciseReport(exercise.id, len(runs.checks), n_seeds, n_reference, stub_share, garbage, variants, reference_s, ())
-    return ExerciseReport(**{**vars(found), "faults": tuple(_faults(found, why_not, runs))})
+    found = ExerciseReport(
+        exercise=exercise.id,
+        n_checks=len(runs.checks),
+        n_seeds=n_seeds,
+        n_reference=n_reference,
+        stub_share=stub_share,
+        garbage=garbage,
+        variants=tuple(variants),
+        reference_cpu_s=reference_s,
+        tolerance_used=max(used, default=0.0),
+        faults=(),
+    )
+    return replace(found, faults=tuple(_faults(found, why_not, runs)))
 
 
 def _report_of(course_root: Path, assignment_id: str, exercise_id: str, seed: bytes, n_seeds: int) -> ExerciseReport:
@@ -167,6 +186,8 @@ def _senseless(exercise: Exercise, value: str) -> dict[str, str]:
 def _faults(found: ExerciseReport, why_not: str, runs: _Runs) -> Iterator[str]:
     if found.n_reference < found.n_seeds:
         yield f"the reference passes on {found.n_reference} of {found.n_seeds} seeds ({why_not})"
+    if found.tolerance_used > _TOLERANCE_USED:
+        yield f"a right answer needs {found.tolerance_used:.0%} of a tolerance: another machine may fail it"
     if found.stub_share > 0:
         yield f"the stub earns {found.stub_share:.0%}"
     for kind in found.garbage:
