@@ -39,6 +39,13 @@ def test_sound_checks_are_released(tiny_course: Course):
     ]
 
 
+def test_every_draw_has_the_line_to_itself(tiny_course: Course, monkeypatch: pytest.MonkeyPatch):
+    """What an answer may send is counted per grading: twenty draws in one box are twenty gradings."""
+    monkeypatch.setattr("autograder.sandbox.link.MAX_RECEIVED_BYTES", 40_000)
+
+    assert gate(tiny_course, n_seeds=20).faults == ()
+
+
 def test_a_check_that_asserts_nothing_is_found(tiny_course: Course):
     """Every mutant that names it survives, and the stub earns points."""
     edit(tiny_course, "hidden.py", 'same(student.fn("double")(x), 2 * x, "double")', "pass")

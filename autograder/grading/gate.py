@@ -28,6 +28,8 @@ from autograder.submission.model import Cell
 
 _KILLED_SHARE = 0.95
 _TOLERANCE_USED = 0.8  # more, and another processor's rounding may fail a right answer
+# One draw is one grading: what the line may carry in it (link.py) is counted anew. In process no time is limited.
+_PER_DRAW = (60.0, 360.0)
 _GARBAGE = {
     "nothing": "None",
     "a text": "'wrong'",
@@ -133,6 +135,7 @@ class _Runs:
         n_good = 0
         with open_in_process(program) as box:
             for k in range(self.n_seeds):
+                box.allow(*_PER_DRAW)
                 bad = [(c.name, o) for c in self.checks if (o := self._run(box.student, c, k)).status is not Status.PASS]
                 n_good += not bad
                 why = why or (f"seed {k}, {bad[0][0]}: {bad[0][1].status}: {bad[0][1].hint}" if bad else "")
@@ -159,6 +162,7 @@ class _Runs:
         n_good = 0
         with open_in_process(program) as box:
             for k in range(self.n_seeds):
+                box.allow(*_PER_DRAW)
                 killer = next((c.name for c in named if self._run(box.student, c, k).status is not Status.PASS), None)
                 n_good += killer is not None
                 by |= {killer: None} if killer else {}
