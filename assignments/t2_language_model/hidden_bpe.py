@@ -200,7 +200,7 @@ def equals_go_to_the_larger_pair(student: Student, rng: np.random.Generator) -> 
             student, text, 8, (), f"train_bpe of {text!r}", "Pairs are compared as tuples of bytes, left part first."
         )
 
-    _several(rng, 4, longer)
+    _several(rng, 16, longer)
 
 
 @hidden(BPE, weight=2)

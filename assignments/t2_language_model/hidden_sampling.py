@@ -243,7 +243,8 @@ def _sampled(
 @hidden(SAMPLE, weight=3, core=True)
 def three_tokens_follow_the_law(student: Student, rng: np.random.Generator) -> None:
     """Thousands of rows continued by three tokens: the joint law is that of the table."""
-    v, n_rows = 4, 8000
+    # Not more rows than this: an answer that asks the model row by row is right, too, and 0.4 ms per question add up.
+    v, n_rows = 4, 2000
     table, decoy = normal(rng, v, v, v, scale=1.2), normal(rng, v, scale=3.0)
     start = (int(rng.integers(v)), int(rng.integers(v)))
 
@@ -266,7 +267,7 @@ def filters_in_order(student: Student, rng: np.random.Generator) -> None:
             table = normal(rng, v, v, v, scale=1.5)
 
         def draw(table: Table = table, decoy: Tensor = decoy, cfg: dict[str, float] = cfg) -> Tensor:
-            prompt = torch.tensor([start]).expand(5000, 2)
+            prompt = torch.tensor([start]).expand(1200, 2)
             return _code(_sampled(student, _table_model(table, decoy), prompt, 1, rng, **cfg), v)
 
         law = _law(table, start, 1, lambda z, cfg=cfg: _shaped(z, cfg))
@@ -294,7 +295,7 @@ def _tells_apart(table: Table, start: tuple[int, int], cfg: dict[str, float]) ->
     )
     wanted = others if "top_k" in cfg else [o for o in others if o == "pkt" and "temperature" in cfg]
     wanted = [o for o in wanted if o != "ktp"]
-    return firm and all(float((right - _shaped(z, cfg, o)).abs().max()) > 0.05 for o in wanted)
+    return firm and all(float((right - _shaped(z, cfg, o)).abs().max()) > 0.1 for o in wanted)
 
 
 @hidden(SAMPLE, weight=2, core=True)
