@@ -35,6 +35,9 @@ def test_the_unified_layout(tmp_path):
     meter = Group({"": job}).meter(os.getpid())
     assert meter.cpu_s() == 2.5
     assert meter.ran_out_of_memory()
+    # Killed because the whole machine had no memory left: not the job's doing.
+    (job / "memory.events").write_text("low 0\noom 0\noom_kill 1\n")
+    assert not Group({"": job}).meter(os.getpid()).ran_out_of_memory()
 
 
 def test_the_old_layout_and_the_hybrid(tmp_path):

@@ -90,7 +90,10 @@ class Meter:
     def read_kills(self) -> int:
         """Return the kernel's count. Raises: OSError, ValueError."""
         words = os.pread(self.memory_fd, _METER_BYTES, 0).split() if self.memory_fd is not None else [b"oom_kill", b"0"]
-        return int(words[words.index(b"oom_kill") + 1])
+        # "oom" counts how often the group itself was out of memory; "oom_kill", all that v1 tells, also counts what died
+        # because the whole machine was, which is no student's fault.
+        word = b"oom" if b"oom" in words else b"oom_kill"
+        return int(words[words.index(word) + 1])
 
     def close(self) -> None:
         for fd in (self.cpu_fd, self.memory_fd):
