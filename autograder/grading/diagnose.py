@@ -8,7 +8,7 @@ checks of the exercise tell them apart. Nothing here changes a status or a point
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from autograder.sandbox.objects import RemoteObject
 from autograder.sandbox.program import Box
 
 _TOLERANCE = 1e-5  # of a tensor's largest entry: the same slip may be written in another order of operations
+_MAX_CPU_S = 3.0  # that running one check on every mutant of the exercise may take
 _TOLD = (Status.FAIL, Status.ERROR)
 
 
@@ -42,30 +43,31 @@ class Transcript:
 
 def diagnosed(verdict: Verdict, box: Box, bundle: Bundle, draw: Draw) -> Verdict:
     """Return the verdict, with a mutant's hint in place of the check's text where the answer behaves like one."""
-    wrong = {r.name for r in verdict.checks if r.status in _TOLD and r.evidence == "verified"}
     if verdict.status not in _TOLD or not box.alive or box.failures:
         return verdict
-    mutant = match(box, bundle, verdict.exercise, wrong, draw)
+    mutants = [v for v in bundle.variants if v.exercise == verdict.exercise and v.caught_by]
+    cheap = {r.name for r in verdict.checks if r.cpu_s * len(mutants) <= _MAX_CPU_S}
+    failed = {r.name for r in verdict.checks if r.status in _TOLD and r.evidence == "verified"} & cheap
+    checks = [c for c in bundle.checks[verdict.exercise] if c.diagnose and c.name in cheap]
+    mutant = match(box, bundle, checks, failed, draw)
     return replace(verdict, hint=mutant.hint) if mutant else verdict
 
 
-def match(box: Box, bundle: Bundle, exercise: str, failed: Collection[str], draw: Draw) -> Variant | None:
+def match(box: Box, bundle: Bundle, checks: Iterable[Check], failed: Collection[str], draw: Draw) -> Variant | None:
     """Return the first mutant that agrees with the box's answer on a check that `failed`, and on those that tell apart."""
-    checks = [c for c in bundle.checks[exercise] if c.diagnose]
-    checks.sort(key=lambda c: c.name not in failed)
-    alike = [v for v in bundle.variants if v.exercise == exercise and not set(v.caught_by).isdisjoint(failed)]
-    is_first = True
-    for check in checks:
-        if not alike or not box.alive or (is_first and check.name not in failed):
-            return None
-        own = _transcript(box, check, draw(check))
-        agreeing = [m for m in alike if (said := _of_mutant(bundle, m, check, draw)) is not None and own.agrees(said)]
-        # Another check may be one of chance: what agreed so far is not thrown away because of it.
-        alike = agreeing if is_first else (agreeing or alike)
-        is_first = False
-        if len({m.hint for m in alike}) < 2:
+    named = [v for v in bundle.variants if not set(v.caught_by).isdisjoint(failed)]
+    alike: list[Variant] = []
+    for check in sorted(checks, key=lambda c: c.name not in failed):
+        found = alike or [v for v in named if v.exercise == check.exercise]
+        if not found or not box.alive or not (alike or check.name in failed):
             break
-    return alike[0] if alike and not is_first else None
+        own = _transcript(box, check, draw(check))
+        agreeing = [m for m in found if (said := _of_mutant(bundle, m, check, draw)) is not None and own.agrees(said)]
+        # A check may be one of chance, on which an answer disagrees with itself: what agreed before it is not thrown away.
+        alike = agreeing or alike
+        if len({m.hint for m in alike}) == 1:
+            break
+    return alike[0] if alike else None
 
 
 def _of_mutant(bundle: Bundle, mutant: Variant, check: Check, draw: Draw) -> Transcript | None:
