@@ -23,21 +23,23 @@ from autograder.records import Ledger
 INSTRUCTOR, ORGANIZER, MENTOR = "ines", "olga", "max"
 COHORT = "demo"
 _DEMO_SEED = 24
+_DEMO_WEEKS = 2  # that the cohort has behind it: later assignments are released and still open
 
 
 @click.command("demo")
 @click.option("--port", default=PORT, show_default=True, help="Where JupyterHub listens on 127.0.0.1.")
 @click.option("--no-hub", is_flag=True, help="Stop after grading and evaluating.")
+@click.option("--weeks", default=_DEMO_WEEKS, show_default=True, help="Weeks of the course that the cohort has behind it.")
 @click.option("--workers", default=os.cpu_count() or 1, show_default="cores", help="Grading processes.")
 @click.pass_obj
-def command(home: Home, port: int, no_hub: bool, workers: int) -> None:
+def command(home: Home, port: int, no_hub: bool, weeks: int, workers: int) -> None:
     """Build the course, grade a made-up cohort of 24 notebooks in the box, and leave JupyterHub open with the results."""
     course = courses.load(home.course_root)
     home.make()
     _say("1/4  building the release")
     _build(home, course)
     _say("2/4  making 24 notebooks and grading them in the box")
-    names = _graded_cohort(home, course, workers)
+    names = _graded_cohort(home, course, weeks, workers)
     _say("3/4  evaluating the tracker")
     _evaluate(home, course)
     if no_hub:
@@ -80,11 +82,11 @@ def _key_of(course: Course) -> str:
     return digest.hexdigest()
 
 
-def _graded_cohort(home: Home, course: Course, workers: int) -> tuple[str, ...]:
-    """Grade the cohort's notebooks that this build has not graded yet; return the students' names."""
+def _graded_cohort(home: Home, course: Course, weeks: int, workers: int) -> tuple[str, ...]:
+    """Grade the cohort's notebooks of the first weeks that this build has not graded yet; return the students' names."""
     from autograder.authoring.cohort import NAMES
 
-    for n, assignment in enumerate(course):
+    for n, assignment in enumerate(a for a in course if a.week <= weeks):
         folder = home.path / "demo" / "submitted"
         paths = [folder / name / assignment.id / f"{assignment.id}.ipynb" for name in NAMES]
         if not all(p.is_file() for p in paths):
