@@ -128,7 +128,7 @@ mutant_edit(
 mutant_edit(
     OV,
     ("torch.linalg.eigvals(right @ left)", "torch.linalg.eigvalsh(right @ left + (right @ left).T).to(torch.complex128) / 2"),
-    caught_by=(EIGEN, KNOWN),
+    caught_by=(EIGEN,),
     label="the symmetric part",
     hint="You use the eigenvalues of the symmetric part: rotations are lost.",
 )
@@ -311,7 +311,7 @@ _compose(
     ('"V": b.W_V[s] @ b.W_O[s]', '"V": b.W_Q[s] @ b.W_K[s].T'),
     label="V uses QK",
     hint="Your V-composition uses QK; values are read by OV.",
-    by=(RATIO, PLANTED),
+    by=(RATIO,),
 )
 _compose(
     ('"V": b.W_V[s] @ b.W_O[s]', '"V": b.W_V[s]'),

@@ -41,7 +41,7 @@ _find(
 )
 _find(
     (RULE, "if scores[role][h] == scores[role].max() and effects[layer, h] >= 0.05:"),
-    by=(BOTH, DECOYS),
+    by=BOTH,
     label="one head per layer and role",
     hint="You name at most the one head of a layer that scores highest; several heads may share a role.",
 )

@@ -85,7 +85,7 @@ _data(
 _data(
     ("which = int(torch.randint(len(templates), (), generator=gen))", "which = len(rows) % len(templates)"),
     ("io_first = bool(torch.randint(2, (), generator=gen))", "io_first = len(rows) % 2 == 0"),
-    by=(BALANCE, GEN),
+    by=(GEN,),
     label="templates and orders in turn",
     hint="Your templates come in turn, not by chance.",
 )

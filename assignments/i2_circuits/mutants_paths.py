@@ -549,7 +549,7 @@ _prune(
         "return [*(s for s in heads if receiver is None or s[0] < receiver[0]), None]",
         "return [None, *(s for s in heads if receiver is None or s[0] < receiver[0])]",
     ),
-    by=(GREEDY, TWIN),
+    by=(GREEDY,),
     label="the embedding first",
     hint="You try the embedding's edge first; it comes last.",
 )

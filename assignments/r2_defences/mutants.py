@@ -300,7 +300,7 @@ mutant_edit(
 mutant_edit(
     TRADES,
     ("point.detach() + 2 * eps", "point.detach() - 2 * eps"),
-    caught_by="labels_do_not_steer_the_search",
+    caught_by=("clean_loss_plus_divergence", "labels_do_not_steer_the_search"),
     label="descends",
     hint="Your search makes the divergence smaller.",
 )

@@ -7,11 +7,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from autograder.home import Home
+from autograder.records import Ledger
+from autograder.service.desk import exchange_of
 from autograder.service.hub import Accounts
 from autograder.service.running import RunningHub, running
 from tests import cohort_world
@@ -74,6 +77,10 @@ def staged(folder: Path) -> Iterator[Stage]:
         shutil.copy(path, course_root / "release" / "t1_attention")
     # What an instructor's course folder holds at the least.
     shutil.copytree(released, home.nbgrader_root / "source" / "t1_attention")
+    with Ledger.open(home.ledger_url) as ledger:
+        exchange_of(world.course, ledger, home.path, lambda: datetime.now(UTC)).release(
+            "t1_attention", None, "ines", waived="a test"
+        )
     with running(home, world.course, ACCOUNTS, free_port()) as hub, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
         try:

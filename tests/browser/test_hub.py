@@ -159,7 +159,7 @@ def test_a_student_fetches_and_opens_the_released_notebook(stage: Stage) -> None
     expect(page.locator(".lm-Menu-itemLabel", has_text="Assignment List")).to_be_visible()
     expect(page.locator(".lm-Menu-itemLabel", has_text="Formgrader")).to_have_count(0)
     page.locator(".lm-Menu-itemLabel", has_text="Assignment List").click()
-    page.get_by_role("button", name="Fetch").click()
+    page.get_by_role("button", name="Fetch", exact=True).click()
     expect(page.get_by_role("button", name="Submit")).to_be_visible()
     page.locator(".jp-DirListing-item", has_text="t1_attention").dblclick()
     page.locator(".jp-DirListing-item", has_text="t1_attention.ipynb").dblclick()
