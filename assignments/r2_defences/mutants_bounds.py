@@ -523,7 +523,7 @@ mutant_edit(
 )
 
 
-@alternative(EXACT, label="depth first, one box at a time, a random probe in each")
+@alternative(EXACT, label="breadth first, one box at a time, a random probe in each")
 def verify_exact(net, x, eps, label, budget):
     gen = torch.Generator().manual_seed(0)
     d = len(x)
@@ -533,7 +533,7 @@ def verify_exact(net, x, eps, label, budget):
         C = C.to(x.dtype)[None]
         stack, used = [(x.clone(), float(eps))], 0
         while stack:
-            c, r = stack.pop()
+            c, r = stack.pop(0)
             probe = c + r * (2 * torch.rand(d, generator=gen).to(x.dtype) - 1)
             for z in (c, probe):
                 out = net(z[None])[0]
