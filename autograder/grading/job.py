@@ -84,7 +84,10 @@ class Grading:
         used_before_s = self.player_cpu_s
         try:
             with self._open(answer.program, allowed_s) as box:
-                verdict = self._checked(box, exercise, allowed_s, self._drawn(exercise, answer), note)
+                drawn = self._drawn(exercise, answer)
+                verdict = self._checked(box, exercise, allowed_s, drawn, note)
+                # Here alone: what fails in the shared box is graded again in one of its own, and that hint is told.
+                verdict = diagnosed(verdict, box, self.g.bundle, self.g.draw(drawn))
         except StudentError as e:
             checks = self.g.bundle.checks[exercise.id]
             verdict = score(exercise, [_result(c, e) for c in checks], notes=(str(e),))
@@ -145,7 +148,7 @@ class Grading:
         player_s = box.cpu_s - before_s
         results = [replace(r, cpu_s=round(r.cpu_s + player_s / len(results), 5)) for r in results]
         verdict = score(exercise, results, notes=(note,) if note else (), cpu_s=sum(r.cpu_s for r in results))
-        return self._explain(diagnosed(verdict, box, self.g.bundle, self.g.draw(drawn)), box)
+        return self._explain(verdict, box)
 
     def _explain(self, verdict: Verdict, box: Box) -> Verdict:
         """Say which cell did not even run, when that is why the checks found nothing."""
