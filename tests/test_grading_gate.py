@@ -9,7 +9,7 @@ import pytest
 from autograder.course import Course
 from autograder.errors import CourseError
 from autograder.grading.bundle import load_bundle
-from autograder.grading.gate import ExerciseReport, report, run_gate
+from autograder.grading.gate import ExerciseReport, VariantReport, report, run_gate
 from tests import tiny
 
 
@@ -44,6 +44,25 @@ def test_every_draw_has_the_line_to_itself(tiny_course: Course, monkeypatch: pyt
     monkeypatch.setattr("autograder.sandbox.link.MAX_RECEIVED_BYTES", 40_000)
 
     assert gate(tiny_course, n_seeds=20).faults == ()
+
+
+@pytest.mark.parametrize(
+    ("is_mutant", "n_good", "n_seeds", "is_good"),
+    [
+        (True, 19, 20, True),
+        (True, 18, 20, False),
+        (True, 1, 2, True),
+        (True, 0, 2, False),
+        (True, 0, 1, False),
+        (True, 95, 100, True),
+        (True, 94, 100, False),
+        (False, 19, 20, False),
+        (False, 20, 20, True),
+    ],
+)
+def test_a_sample_is_as_lenient_with_mutants_as_the_whole_gate(is_mutant: bool, n_good: int, n_seeds: int, is_good: bool):
+    """A mutant may survive 5 % of the draws, or one of a few; an alternative is accepted on every one."""
+    assert VariantReport("wrong", "x.py:1", is_mutant, n_good, n_seeds, ()).is_good is is_good
 
 
 def test_a_check_that_asserts_nothing_is_found(tiny_course: Course):

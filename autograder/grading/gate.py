@@ -2,7 +2,8 @@
 
 The gate runs in process: references, mutants and alternatives are our own code. It asks of every exercise that, over
 all seeds, the reference and every alternative pass every check; that the stub and answers of a senseless kind earn
-nothing; and that each mutant fails a check that names it on at least 95 % of the seeds.
+nothing; and that each mutant fails a check that names it on at least 95 % of the seeds (in a sample of fewer than 20,
+on all but one).
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ class VariantReport:
 
     @property
     def is_good(self) -> bool:
-        needed = _KILLED_SHARE if self.is_mutant else 1.0
-        return self.n_good >= needed * self.n_seeds
+        # One survival says nothing about 95 % where there are fewer than 20 draws; none killed does.
+        allowed = max(1.0, (1 - _KILLED_SHARE) * self.n_seeds) if self.is_mutant and self.n_seeds > 1 else 0.0
+        return self.n_seeds - self.n_good <= allowed
 
 
 @dataclass(frozen=True)
