@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from autograder.course import load
-from autograder.deadlines import LatePolicy
+from autograder.deadlines import Extension, LatePolicy
 from autograder.records import Ledger
+from autograder.records.extensions import grant
 from autograder.service import exchange as exchange_room
+from autograder.service.counter import Counter
 from autograder.service.desk import Desk
 from autograder.service.exchange import Exchange, Refused
 from tests.exchange_world import Clock
@@ -189,3 +191,20 @@ def test_an_edit_of_course_toml_holds_at_once(desk: Desk) -> None:
     path.write_text(text)
     desk.reload()
     assert desk.grading().problem == ""
+
+
+def test_an_extension_that_is_granted_opens_what_is_closed(desk: Desk, exchange: Exchange) -> None:
+    """An event is enough: the exchange takes the work, the counter names the date, the page counts from it."""
+    pseudonym = exchange.ledger.enrol("ada", "default", DUE)
+    at(exchange, DUE + timedelta(days=5))
+    with pytest.raises(Refused, match="closed"):
+        exchange.hand_in("ada", ID, notebook(exchange))
+
+    until = DUE + timedelta(days=9)
+    grant(exchange.ledger, Extension(pseudonym, ID, until), "a cold", DUE + timedelta(days=5), "ines")
+
+    assert exchange.hand_in("ada", ID, notebook(exchange)).is_new
+    assert desk.catalog.lateness(ID, DUE, "ada", pseudonym).due == until
+    assert [r["due"] for r in Counter(exchange, None, "/").releases("ada")] == [until.isoformat()]  # type: ignore[arg-type]
+    with pytest.raises(Refused, match="closed"):
+        exchange.hand_in("bob", ID, notebook(exchange))

@@ -12,6 +12,7 @@ from nbgrader.plugins import BasePlugin
 
 from autograder.nbgrader_bridge.in_course import InCourse
 from autograder.records import Ledger
+from autograder.records.extensions import Extensions
 
 
 class CourseLatePolicy(InCourse, BasePlugin):
@@ -25,6 +26,7 @@ class CourseLatePolicy(InCourse, BasePlugin):
             return None
         with Ledger.open(self.home_folder().ledger_url) as ledger:
             student = ledger.student(student_id)
+            granted = Extensions(ledger).of(student.pseudonym) if student else ()
         names = (student_id, student.pseudonym) if student else (student_id,)
-        late = course.lateness(assignment, assignment.due + timedelta(seconds=total_seconds_late), *names)
+        late = course.lateness(assignment, assignment.due + timedelta(seconds=total_seconds_late), *names, granted=granted)
         return score * (1.0 - late.share) if late.is_late else None

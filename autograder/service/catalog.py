@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from autograder.course import MANIFEST, Assignment, Course, Exercise, Manifest
-from autograder.deadlines import Lateness
+from autograder.deadlines import Extension, Lateness
 from autograder.errors import BootcampError
 
 
 class Catalog:
     """What the pages call things. A missing or damaged release is no reason to hide results: ids then stand for titles."""
 
-    def __init__(self, course: Course) -> None:
-        self._course = course
+    def __init__(self, course: Course, granted: Callable[[], Iterable[Extension]] = tuple) -> None:
+        """`granted` returns extensions besides those of course.toml."""
+        self._course, self._granted = course, granted
         self.problem = ""  # why an edit of course.toml does not hold
         self._read: dict[str, tuple[int, Manifest]] = {}
 
@@ -36,7 +38,7 @@ class Catalog:
     def lateness(self, assignment_id: str, at: datetime, *names: str) -> Lateness:
         """Return how late something is for a student who goes by these names; nothing is where the course has no such work."""
         assignment = self.assignment(assignment_id)
-        return self._course.lateness(assignment, at, *names) if assignment else Lateness(None)
+        return self._course.lateness(assignment, at, *names, granted=self._granted()) if assignment else Lateness(None)
 
     def name(self, assignment_id: str) -> str:
         """Return the assignment's title, or its id when the course no longer has it."""

@@ -33,10 +33,11 @@ class Counter:
         """Return what can be fetched, with the person's own due dates."""
         course, student = self.exchange.course, self.ledger.student(name)
         names = (name, student.pseudonym) if student else (name,)
+        granted = self.exchange.extensions.of(student.pseudonym) if student else ()
         found = []
         for release in self.exchange.releases():
             assignment = course.assignment(release.assignment)
-            due = course.lateness(assignment, release.at, *names).due
+            due = course.lateness(assignment, release.at, *names, granted=granted).due
             found.append({"assignment_id": assignment.id, "title": assignment.title, "due": due.isoformat() if due else None})
         return found
 

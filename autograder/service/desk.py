@@ -45,7 +45,7 @@ class Desk:
         """Return a desk with a catalogue, a tracker and an exchange of this course; `state` is the home's folder."""
         policy = policy or load_policy()
         exchange = exchange_of(course, ledger, state, clock)
-        return cls(Catalog(course), ledger, clock, policy, Tracker(course, ledger, policy), exchange)
+        return cls(Catalog(course, exchange.extensions.all), ledger, clock, policy, Tracker(course, ledger, policy), exchange)
 
     def reload(self) -> None:
         """Take course.toml as it is now; while it cannot be read the old one holds, and the Grading page says why."""

@@ -7,18 +7,20 @@ event in the ledger that names each file by its hash; what was handed in stays f
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
 
 from autograder.course import Assignment, Course
+from autograder.deadlines import Extension
 from autograder.errors import BootcampError
 from autograder.grading.passed import Stamps
 from autograder.nbgrader_bridge.folders import refuse_bad_name
 from autograder.nbgrader_bridge.publish import release_files
 from autograder.records import Attempt, Blobs, HandedIn, Ledger
+from autograder.records.extensions import Extensions
 from autograder.records.recording import pseudonym_of
 
 COURSE_ID = "bootcamp"  # the same as in docker/common/nbgrader_config.py
@@ -54,15 +56,19 @@ class Exchange:
 
     def __init__(self, course: Course, ledger: Ledger, blobs: Blobs, stamps: Stamps, clock: Callable[[], datetime]) -> None:
         self.course, self.ledger, self.blobs, self.stamps, self.clock = course, ledger, blobs, stamps, clock
+        self.extensions = Extensions(ledger)
         self._releases: dict[str, Release] = {}
         self._read_to = 0
 
     def releases(self) -> list[Release]:
         """Return what is released now, in teaching order."""
+        # The newest event first: what is not of these kinds need not be looked through again.
+        newest = self.ledger.last_event()
         while found := self.ledger.events(self._read_to, (_RELEASED, _WITHDRAWN), limit=_PAGE):
             for event in found:
                 self._take(event.kind, event.payload, event.at, event.actor)
             self._read_to = found[-1].id
+        self._read_to = max(self._read_to, newest)
         return [self._releases[a.id] for a in self.course if a.id in self._releases]
 
     def release_of(self, assignment_id: str) -> Release:
@@ -116,7 +122,7 @@ class Exchange:
             raise Refused(f"{notebook} is missing: found {found}. Rename your notebook to {notebook} and hand in again.")
         refuse_bad_name(name)
         pseudonym = pseudonym_of(self.ledger, name, STAFF if is_staff else COHORT, received_at)
-        late = self.course.lateness(assignment, received_at, name, pseudonym)
+        late = self.course.lateness(assignment, received_at, name, pseudonym, granted=self.extensions.of(pseudonym))
         if late.is_closed and late.closed_at:
             closed = late.closed_at.astimezone(UTC)
             raise Refused(
@@ -142,14 +148,15 @@ class Exchange:
 
         With `before_due` the newest that was not late, else the newest.
         """
-        names = self.ledger.names()
+        names, granted = self.ledger.names(), self.extensions.all()
         newest: dict[tuple[str, str], Attempt] = {}
         for attempt in self.ledger.attempts(assignment=assignment_id or None):
             name = names.get(attempt.pseudonym)
             if name is None or (student and name != student):
                 continue
             key = (name, attempt.assignment)
-            if key in newest and before_due and self._is_late(attempt, name) and not self._is_late(newest[key], name):
+            late, known = self._is_late(attempt, name, granted), newest.get(key)
+            if known and before_due and late and not self._is_late(known, name, granted):
                 continue
             newest[key] = attempt
         return [(name, attempt) for (name, _), attempt in sorted(newest.items())]
@@ -160,9 +167,10 @@ class Exchange:
         if len(recent) >= MAX_PER_HOUR:
             raise Refused(f"{MAX_PER_HOUR} different hand-ins of {assignment_id} an hour are taken. Wait a little.", 429)
 
-    def _is_late(self, attempt: Attempt, name: str) -> bool:
+    def _is_late(self, attempt: Attempt, name: str, granted: Sequence[Extension]) -> bool:
         assignment = next((a for a in self.course if a.id == attempt.assignment), None)
-        return assignment is not None and self.course.lateness(assignment, attempt.received_at, name, attempt.pseudonym).is_late
+        names = (name, attempt.pseudonym)
+        return assignment is not None and self.course.lateness(assignment, attempt.received_at, *names, granted=granted).is_late
 
     def _assignment(self, assignment_id: str) -> Assignment:
         try:
