@@ -126,7 +126,7 @@ def test_the_model_can_be_checked_on_real_first_tries(home: Home) -> None:
 
 
 def test_the_simulation_writes_its_table(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Numbers with errors and targets; JSON without NaN; plots as descriptions, drawn where vl-convert is installed."""
+    """Numbers with errors and targets; JSON without NaN; plots as descriptions and drawings."""
     from autograder.progress.simulator import rebuilding, speed, study
     from autograder.progress.simulator.cohort import Setting
     from autograder.progress.simulator.replicate import Case

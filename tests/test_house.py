@@ -28,10 +28,11 @@ LEVELS = {
     "progress": 6,
     "nbgrader_bridge": 6,
     "authoring": 7,
-    "service": 7,
-    "commands": 8,
-    "bench": 8,
-    "cli": 9,
+    "pages": 7,
+    "service": 8,
+    "commands": 9,
+    "bench": 9,
+    "cli": 10,
 }
 # What may be as long as it is, with the reason.
 LONG: dict[str, str] = {}

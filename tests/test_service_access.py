@@ -16,9 +16,9 @@ from autograder.records import Ledger
 from autograder.service import handlers
 from autograder.service.app import MAX_BODY_BYTES
 from autograder.service.desk import Desk
-from autograder.service.roles import ENTER, FLAGS, READ_ALL, ROLES
+from autograder.service.roles import ENTER, FLAGS, INSIDE, PUBLIC, READ_ALL, ROLES
 from autograder.service.routes import ROUTES
-from autograder.service.shell import INSIDE, PUBLIC, Guarded
+from autograder.service.shell import Guarded
 from tests import cohort_world
 from tests.service_world import NAMES, Text, World, as_json, serving
 

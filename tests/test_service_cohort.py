@@ -12,12 +12,12 @@ import pytest
 
 from autograder.course import load
 from autograder.grading.verdict import Status
+from autograder.pages import estimates, models, wording
+from autograder.pages.cohort import ORDERS, PART_SIZE
+from autograder.pages.models import CohortLine, CohortPage, help_of
 from autograder.progress import State, load_policy
 from autograder.records import Attempt, Ledger
-from autograder.service import estimates, pages, wording
-from autograder.service.cohort import ORDERS, PART_SIZE
 from autograder.service.desk import Desk
-from autograder.service.pages import CohortLine, CohortPage, help_of
 from autograder.service.tracker import Tracker
 from tests import cohort_world
 from tests.cohort_world import COHORT, NOW, START
@@ -259,7 +259,7 @@ def test_no_page_needs_a_style_or_script_of_its_own(world: World, filled: cohort
     for address, role in addresses:
         page = Text(world.ask(address, role).body)
         assert {tag for tag, _ in page.elements} & {"style", "iframe", "object"} == set()
-        assert [a["src"] for a in page.having("script")] == ["/services/bootcamp/static/htmx.js"]
+        assert [a["src"] for a in page.having("script")] == [f"/services/bootcamp/static/{name}.js" for name in ("page", "htmx")]
         for _, attributes in page.elements:
             assert "style" not in attributes
             assert not any(name.startswith("on") for name in attributes)
@@ -282,7 +282,7 @@ def test_ids_of_a_page_are_its_own(world: World, filled: cohort_world.World) -> 
         assert labels <= set(ids)
 
 
-PAGES = [c for c in vars(pages).values() if dataclasses.is_dataclass(c) and c.__module__ == pages.__name__]
+PAGES = [c for c in vars(models).values() if dataclasses.is_dataclass(c) and c.__module__ == models.__name__]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.__name__)

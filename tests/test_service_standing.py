@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from autograder.grading.verdict import Graded, Status
+from autograder.pages import wording
+from autograder.pages.standing import Queued
 from autograder.records import AttemptResult
 from autograder.records.queue import Policy
 from autograder.records.regrading import Replayed, commit, undo
 from autograder.records.subjects import erase
-from autograder.service import disputes, wording
+from autograder.service import disputes
 from autograder.service.exchange import Refused
-from autograder.service.standing import Queued
 from tests.exchange_world import START, Room, room_in
 from tests.service_world import NAMES, Text
 from tests.small_home import ID, OUR_FAULT, SmallDoor, answers, handed_in

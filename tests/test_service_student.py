@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from autograder.grading.verdict import CheckResult, Graded, Status, Verdict
+from autograder.pages import wording
+from autograder.pages.models import AssignmentCard
 from autograder.records import Attempt, Ledger
-from autograder.service import wording
 from autograder.service.desk import Desk
-from autograder.service.pages import AssignmentCard
 from tests import cohort_world
 from tests.cohort_world import NOW, START
 from tests.service_world import Text, World, serving
@@ -217,7 +217,7 @@ def test_what_a_student_wrote_never_becomes_markup(desk: Desk, world: World) -> 
     for page in pages:
         read = Text(page.body)
         assert page.status == 200
-        assert [a["src"] for a in read.having("script")] == ["/services/bootcamp/static/htmx.js"]
+        assert [a["src"] for a in read.having("script")] == [f"/services/bootcamp/static/{name}.js" for name in ("page", "htmx")]
         assert read.having("img") == []
         assert not any(name.startswith("on") for _, attributes in read.elements for name in attributes)
         assert "<script>alert(1)</script>" in read.text

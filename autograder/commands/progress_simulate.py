@@ -120,8 +120,5 @@ def _write(out: Path, found: list[Row], replicates: Replicates) -> None:
         drawings[f"reliability-{name}"] = plots.reliability(data["reliability"], case, 12)
     for name, description in drawings.items():
         (out / f"{name}.vl.json").write_text(json.dumps(description, indent=1) + "\n", "utf-8")
-        try:
-            (out / f"{name}.svg").write_text(plots.svg(description), "utf-8")
-        except BootcampError as e:
-            click.echo(f"{name}: only the Vega-Lite description was written; {e}", err=True)
+        (out / f"{name}.svg").write_text(plots.svg(description), "utf-8")
     click.echo(f"Wrote table.json and {len(drawings)} plots to {out}.")

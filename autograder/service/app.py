@@ -13,16 +13,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jupyterhub.services.auth import HubOAuth
 from tornado import httpserver, web
 
+from autograder.pages.models import EstimateView, ExerciseRow, PointsCell, help_of
+from autograder.pages.wording import plain
 from autograder.service.api import N_UNPACKING
 from autograder.service.checker import Checker, Graders
 from autograder.service.counter import Counter
 from autograder.service.desk import Desk
 from autograder.service.feedback import Feedback
 from autograder.service.handlers import Asset
-from autograder.service.pages import EstimateView, ExerciseRow, PointsCell, help_of
 from autograder.service.routes import ROUTES
 from autograder.service.shell import NotFound
-from autograder.service.wording import plain
 
 # A right that an organizer takes away must be gone within this time; the mixin's own default is 300 s.
 CACHE_MAX_AGE_S = 30

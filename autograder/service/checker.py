@@ -21,8 +21,8 @@ from autograder.course import Exercise, Manifest
 from autograder.errors import BootcampError, SubmissionError
 from autograder.grading.pool import Finished, Job
 from autograder.grading.verdict import Status, Verdict
+from autograder.pages import wording
 from autograder.records import Ledger
-from autograder.service import wording
 from autograder.service.exchange import Exchange, Refused
 from autograder.submission.read import read
 

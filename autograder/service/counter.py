@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autograder.pages.standing import Queued
 from autograder.records import AssignmentResult, AttemptResult, Ledger
 from autograder.service.exchange import Exchange, Refused
 from autograder.service.feedback import Feedback
-from autograder.service.standing import Queued
 
 Data = dict[str, Any]
 

@@ -10,16 +10,17 @@ from pathlib import Path
 from autograder.course import Course, load
 from autograder.errors import CourseError
 from autograder.grading.passed import Stamps
+from autograder.pages import estimates, student, wording
+from autograder.pages.catalog import Catalog
+from autograder.pages.cohort import View, cohort_page
+from autograder.pages.models import AssignmentCard, AttemptPage, CohortPage, GradingPage, PersonPage, Snapshot, StudentPage
+from autograder.pages.standing import Queued
+from autograder.pages.wording import Mark, Moment
 from autograder.progress import Policy, load_policy
 from autograder.records import AssignmentResult, AttemptResult, Blobs, Ledger, Student
-from autograder.service import disputes, estimates, grading, student, wording
-from autograder.service.catalog import Catalog
-from autograder.service.cohort import View, cohort_page
+from autograder.service import disputes, grading
 from autograder.service.exchange import Exchange, Refused
-from autograder.service.pages import AssignmentCard, AttemptPage, CohortPage, GradingPage, PersonPage, Snapshot, StudentPage
-from autograder.service.standing import Queued
 from autograder.service.tracker import Tracker
-from autograder.service.wording import Mark, Moment
 
 Cards = tuple[AssignmentCard | None, tuple[AssignmentCard, ...]]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from jinja2 import Environment
 from markupsafe import Markup
 
+from autograder.pages import student
+from autograder.pages.catalog import Catalog
+from autograder.pages.standing import Queued
 from autograder.records import AssignmentResult, AttemptResult
-from autograder.service import student
-from autograder.service.catalog import Catalog
-from autograder.service.standing import Queued
 
 
 class Feedback:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from autograder.pages import wording
+from autograder.pages.models import Count, DeadLetter, DisputeLine, GradingPage, Snapshot, TimeLine
+from autograder.pages.wording import Mark, Moment
 from autograder.records import Attempt, ExerciseTimes, JobStatus, QueueStats
-from autograder.service import wording
 from autograder.service.disputes import Dispute
 from autograder.service.exchange import Release
-from autograder.service.pages import Count, DeadLetter, DisputeLine, GradingPage, Snapshot, TimeLine
-from autograder.service.wording import Mark, Moment
 
 SHOWN = 50
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from tornado import web
 
-from autograder.service.cohort import ORDERS
+from autograder.pages.cohort import ORDERS
 from autograder.service.desk import Desk
 from autograder.service.exchange import Refused
 from autograder.service.roles import FLAGS, READ_ALL

@@ -11,6 +11,8 @@ from types import MappingProxyType
 
 SERVICE = "bootcamp"
 
+# What a route takes beside scopes of the Hub: nothing, for what is nobody's data, or just to be let into the service.
+PUBLIC, INSIDE = "public", "inside"
 ENTER = f"access:services!service={SERVICE}"
 READ_ALL = "custom:bootcamp:read-all"
 GRADE = "custom:bootcamp:grade"

@@ -13,8 +13,8 @@ from types import MappingProxyType
 from tornado import web
 
 from autograder.service import api, handlers
-from autograder.service.roles import FLAGS, GRADE, READ_ALL
-from autograder.service.shell import INSIDE, PUBLIC, Callback
+from autograder.service.roles import FLAGS, GRADE, INSIDE, PUBLIC, READ_ALL
+from autograder.service.shell import Callback
 
 # Ids and pseudonyms are ours and consist of these; anything else is no such page.
 _ID = r"([0-9A-Za-z_-]{1,64})"

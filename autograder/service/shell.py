@@ -18,10 +18,8 @@ from jinja2 import Environment
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated
 from tornado import web
 
-from autograder.service.roles import GRADE, READ_ALL
-
-PUBLIC = "public"  # needed by nobody: a health check, a style sheet, the way back from the login
-INSIDE = "inside"  # needed: to be allowed into the service at all, which the Hub's own access scope says
+from autograder.service.navigation import links
+from autograder.service.roles import INSIDE, PUBLIC
 
 _HEADERS: Mapping[str, str] = {
     # No script and no style but our files, no frame of a stranger: what a student writes can only ever be text. The one
@@ -47,17 +45,6 @@ _EXPLANATIONS: Mapping[int, str] = {
     503: "That is our fault: the records cannot be read just now. No result changes because of it.",
 }
 
-
-@dataclass(frozen=True)
-class Link:
-    """An entry of the navigation, shown to whoever holds the scope."""
-
-    path: str
-    text: str
-    scope: str
-
-
-NAVIGATION = (Link("cohort", "Cohort", READ_ALL), Link("grading", "Grading", GRADE), Link("me", "My work", INSIDE))
 
 _log = logging.getLogger(__name__)
 
@@ -101,13 +88,12 @@ class Shell(web.RequestHandler):
         environment: Environment = self.settings["templates"]
         self.set_header("Content-Type", "text/html; charset=utf-8")
         viewer = self.viewer
-        links = [link for link in NAVIGATION if viewer and (link.scope == INSIDE or viewer.may(link.scope))]
         around = {
             "prefix": self.settings["prefix"],
             "hub": self.settings["hub_prefix"],
             "course": self.settings["desk"].catalog.title,
             "viewer": viewer,
-            "links": links,
+            "links": links(viewer.may) if viewer else [],
             "xsrf": self.page_token(),
             "live": False,
             "here": "",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, get_type_hints
 
-from autograder.service.wording import Mark, Moment
+from autograder.pages.wording import Mark, Moment
 
 
 def help_of(page: type, name: str) -> str:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from autograder.grading.verdict import Status
+from autograder.pages import wording
+from autograder.pages.wording import Mark, Moment
 from autograder.records import AttemptResult, JobStatus, Ledger
 from autograder.records.regrading import Regraded, regrades
-from autograder.service import wording
-from autograder.service.wording import Mark, Moment
 
 _SOON, _LATER = 5, 50
 _GRADED_AGAIN = frozenset({"queued", "running"})

@@ -8,12 +8,12 @@ from datetime import datetime
 from autograder.course import Assignment, Exercise
 from autograder.deadlines import Lateness
 from autograder.grading.verdict import Status, Verdict
+from autograder.pages import wording
+from autograder.pages.catalog import Catalog
+from autograder.pages.models import AssignmentCard, AttemptLink, AttemptView, ExerciseRow
+from autograder.pages.standing import Queued
+from autograder.pages.wording import Mark, Moment
 from autograder.records.model import AssignmentResult, AttemptResult, Tries
-from autograder.service import wording
-from autograder.service.catalog import Catalog
-from autograder.service.pages import AssignmentCard, AttemptLink, AttemptView, ExerciseRow
-from autograder.service.standing import Queued
-from autograder.service.wording import Mark, Moment
 
 Names = Sequence[str]  # all that the student goes by: due dates are asked for by them
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from autograder.course import Assignment
+from autograder.pages import estimates, wording
+from autograder.pages.catalog import Catalog
+from autograder.pages.estimates import STATES
+from autograder.pages.models import Choice, CohortLine, CohortPage, Column, Count, PointsCell, Snapshot
+from autograder.pages.wording import Mark
 from autograder.progress import Finding, Policy, Report
 from autograder.records import CohortRow, Student
-from autograder.service import estimates, wording
-from autograder.service.catalog import Catalog
-from autograder.service.estimates import STATES
-from autograder.service.pages import Choice, CohortLine, CohortPage, Column, Count, PointsCell, Snapshot
-from autograder.service.wording import Mark
 
 ORDERS: Mapping[str, str] = {"name": "by name", "state": "by state"}
 PART_SIZE = 100

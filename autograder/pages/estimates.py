@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from autograder.pages import wording
+from autograder.pages.models import EstimateView, Scale, Strip, Tick
+from autograder.pages.wording import Mark
 from autograder.progress import Finding, Policy, Report, State
-from autograder.service import wording
-from autograder.service.pages import EstimateView, Scale, Strip, Tick
-from autograder.service.wording import Mark
 
 # In the order in which the table shows them when it is ordered by state.
 STATES: Mapping[State, Mark] = MappingProxyType(

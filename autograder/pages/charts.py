@@ -1,0 +1,147 @@
+"""Numbers in, the Vega-Lite descriptions of the drawings that pages use most out. Axes always have a title with its unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autograder.pages.drawing import HEAT, LINE, SERIES, SOFT
+
+Described = dict[str, Any]
+Row = Mapping[str, Any]
+WIDTH = 460
+_STEP = 26
+
+
+def axis(field: str, title: str, kind: str = "quantitative", **more: Any) -> Described:
+    """Return an encoding channel with its title."""
+    return {"field": field, "type": kind, "title": title, **more}
+
+
+def _values(rows: Sequence[Row]) -> Described:
+    return {"values": [dict(r) for r in rows]}
+
+
+def bars(rows: Sequence[Row], category: str, value: str, value_title: str, *, rest: str = "", domain_max: float = 0) -> Described:
+    """Return horizontal bars, one per row in the rows' order; `rest` names a second value drawn as a pale rail behind."""
+    scale = {"domain": [0, domain_max]} if domain_max else {}
+    y = axis(category, "", "nominal", sort=None)
+    y["title"] = None
+    x = axis(value, value_title, scale={"nice": True, **scale})
+    front = {"mark": {"type": "bar", "height": {"band": 0.62}}, "encoding": {"y": y, "x": x}}
+    words = {
+        "mark": {"type": "text", "align": "left", "dx": 5},
+        "encoding": {"y": y, "x": x, "text": {"field": value, "type": "quantitative"}},
+    }
+    behind = {
+        "mark": {"type": "bar", "height": {"band": 0.62}, "color": LINE},
+        "encoding": {"y": y, "x": axis(rest, value_title, scale={"nice": True, **scale})},
+    }
+    return {
+        "data": _values(rows),
+        "width": WIDTH - 120,
+        "height": {"step": _STEP},
+        "layer": [*([behind] if rest else []), front, words],
+    }
+
+
+def lines(rows: Sequence[Row], x: Described, y: Described, series: str = "", rules: Sequence[Described] = ()) -> Described:
+    """Return lines with points; each of several series has its own colour, dash and shape."""
+    encoding: Described = {"x": x, "y": y}
+    if series:
+        names = list(dict.fromkeys(str(r[series]) for r in rows))
+        same = {"field": series, "type": "nominal", "title": None}
+        encoding |= {
+            "color": {**same, "scale": {"domain": names, "range": list(SERIES[: len(names)])}},
+            "strokeDash": {**same, "scale": {"domain": names}},
+            "shape": {**same, "scale": {"domain": names}},
+        }
+    drawn = [
+        {"mark": {"type": "line"}, "encoding": {k: v for k, v in encoding.items() if k != "shape"}},
+        {
+            "mark": {"type": "point", "filled": True, "size": 40},
+            "encoding": {k: v for k, v in encoding.items() if k != "strokeDash"},
+        },
+    ]
+    return {"width": WIDTH, "height": 240, "layer": [{"data": _values(rows), **d} for d in drawn] + list(rules)}
+
+
+def band(
+    rows: Sequence[Row], x: Described, y_title: str, domain: tuple[float, float], rules: Sequence[Described] = ()
+) -> Described:
+    """Return a line `mid` within the bands `low50`–`high50` and `low90`–`high90` over x."""
+    y = {"type": "quantitative", "title": y_title, "scale": {"domain": list(domain), "clamp": True}}
+
+    def area(level: str, opacity: float) -> Described:
+        channels = {"x": x, "y": {**y, "field": f"low{level}"}, "y2": {"field": f"high{level}"}}
+        one = {"type": "rule", "size": 14, "color": SERIES[0], "opacity": opacity}
+        wide = {"type": "area", "color": SERIES[0], "opacity": opacity}
+        return {"mark": wide if len(rows) > 1 else one, "encoding": channels}
+
+    mid = {"mark": {"type": "line", "color": SERIES[0], "point": {"size": 44, "filled": True, "color": SERIES[0]}}}
+    layers: list[Described] = [area("90", 0.16), area("50", 0.3), {**mid, "encoding": {"x": x, "y": {**y, "field": "mid"}}}]
+    return {"width": WIDTH, "height": 240, "layer": [{"data": _values(rows), **d} for d in layers] + list(rules)}
+
+
+def dots(
+    rows: Sequence[Row], x: Described, y: Described, low: str = "", high: str = "", more: Described | None = None
+) -> Described:
+    """Return a scatter; `low` and `high` name the ends of vertical bars, `more` adds channels (shape, size, color)."""
+    bars_ = {"mark": {"type": "rule", "color": SOFT}, "encoding": {"x": x, "y": {**y, "field": low}, "y2": {"field": high}}}
+    points = {"mark": {"type": "point", "filled": True, "size": 50, "opacity": 0.85}, "encoding": {"x": x, "y": y, **(more or {})}}
+    return {"data": _values(rows), "width": WIDTH, "height": 300, "layer": [*([bars_] if low else []), points]}
+
+
+def histogram(
+    rows: Sequence[Row], low: str, high: str, count: str, x_title: str, y_title: str, rules: Sequence[Described] = ()
+) -> Described:
+    """Return bars over intervals that are counted already: each row has its lower end, its upper end and its count."""
+    x = axis(low, x_title, bin="binned")
+    mark = {"type": "bar", "binSpacing": 1}
+    return {
+        "width": WIDTH,
+        "height": 220,
+        "layer": [
+            {"data": _values(rows), "mark": mark, "encoding": {"x": x, "x2": {"field": high}, "y": axis(count, y_title)}},
+            *rules,
+        ],
+    }
+
+
+def heat(rows: Sequence[Row], x: str, y: str, share: str, x_title: str, y_title: str, legend: str, text: str = "") -> Described:
+    """Return a grid of cells in six steps of a share from 0 to 1; `text` names what is written into each cell."""
+    xs, ys = (axis(f, title, "nominal", sort=None) for f, title in ((x, x_title), (y, y_title)))
+    xs["axis"] = {"labelAngle": 0, "orient": "top"}
+    color = {
+        "field": share,
+        "type": "quantitative",
+        "title": legend,
+        "scale": {"type": "threshold", "domain": [0.001, 0.2, 0.4, 0.6, 0.8], "range": list(HEAT)},
+        "legend": {"format": ".0%"},
+    }
+    cells = {"mark": {"type": "rect", "stroke": "var(--sheet)", "strokeWidth": 1}, "encoding": {"x": xs, "y": ys, "color": color}}
+    dark = {"condition": {"test": f"datum['{share}'] >= 0.6", "value": "var(--h-light)"}, "value": "var(--ink)"}
+    words = {
+        "mark": {"type": "text", "fontSize": 11},
+        "encoding": {"x": xs, "y": ys, "text": {"field": text, "type": "nominal"}, "color": dark},
+    }
+    n_columns = len({r[x] for r in rows}) or 1
+    return {
+        "data": _values(rows),
+        "width": {"step": max(26, min(60, (WIDTH - 120) // n_columns))},
+        "height": {"step": _STEP},
+        "layer": [cells, *([words] if text else [])],
+    }
+
+
+def rule(value: float, where: str, text: str, dash: bool = True) -> list[Described]:
+    """Return a line across the drawing at one value of "x" or "y", with its name beside it."""
+    data = {"values": [{"at": value, "text": text}]}
+    other = {"y": {"value": 8}} if where == "x" else {"x": {"value": 4}}
+    at = {where: {"field": "at", "type": "quantitative"}}
+    line = {"type": "rule", "color": SOFT, **({"strokeDash": [5, 3]} if dash else {})}
+    words = {"type": "text", "align": "left", "dx": 5 if where == "x" else 0, "dy": 0 if where == "x" else -6, "color": SOFT}
+    return [
+        {"data": data, "mark": line, "encoding": at},
+        {"data": data, "mark": words, "encoding": {**at, **other, "text": {"field": "text", "type": "nominal"}}},
+    ]

@@ -1,0 +1,29 @@
+"""The entries of the navigation, each with the scope of whoever is shown it. Plain data; the routing table grants access."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from autograder.service.roles import GRADE, INSIDE, READ_ALL
+
+
+@dataclass(frozen=True)
+class Link:
+    """An entry of the navigation. A page says which entry it belongs to by the same path: `place(..., here=path)`."""
+
+    path: str
+    text: str
+    scope: str
+
+
+NAVIGATION = (
+    Link("cohort", "Students", READ_ALL),
+    Link("grading", "Grading", GRADE),
+    Link("me", "My work", INSIDE),
+)
+
+
+def links(may: Callable[[str], bool]) -> list[Link]:
+    """Return the entries for somebody of whom `may` says which scopes they hold."""
+    return [link for link in NAVIGATION if link.scope == INSIDE or may(link.scope)]
