@@ -44,6 +44,11 @@ class Home:
         return self.path / "blobs"
 
     @property
+    def transcript_keys(self) -> Path:
+        """What signs transcripts, and the public keys to check them with."""
+        return self.path / "transcripts"
+
+    @property
     def seed_file(self) -> Path:
         return self.path / "course_seed"
 

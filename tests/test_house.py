@@ -26,6 +26,7 @@ LEVELS = {
     "grading": 4,
     "records": 5,
     "progress": 6,
+    "transcripts": 6,
     "nbgrader_bridge": 6,
     "authoring": 7,
     "pages": 7,
