@@ -163,9 +163,9 @@ def _insert(
         "complete": complete,
         "graded_at": at,
         "cpu_s": graded.cpu_s,
-        "error": _storable(graded.error),
+        "error": storable(graded.error),
         "notes": _list(graded.notes),
-        "output": _storable(graded.output),
+        "output": storable(graded.output),
     }
     db.execute(insert(t.grading).values(row))
     return event
@@ -183,9 +183,9 @@ def _insert_verdicts(db: Connection, event: int, verdicts: list[tuple[int, Verdi
             "fraction": fraction(v),
             "evidence": evidence(v),
             "cpu_s": v.cpu_s,
-            "hint": _storable(v.hint),
+            "hint": storable(v.hint),
             "notes": _list(v.notes),
-            "checks": [{**asdict(c), "hint": _storable(c.hint)} for c in v.checks],
+            "checks": [{**asdict(c), "hint": storable(c.hint)} for c in v.checks],
             "key": v.key or None,
         }
         for position, v in verdicts
@@ -195,9 +195,10 @@ def _insert_verdicts(db: Connection, event: int, verdicts: list[tuple[int, Verdi
 
 
 def _list(notes: Iterable[str]) -> list[str]:
-    return [_storable(n) for n in notes]
+    return [storable(n) for n in notes]
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Return the text as both databases can keep it."""
     # PostgreSQL refuses NUL and both databases refuse lone surrogates, which a student's output may hold.
     return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")

@@ -76,7 +76,7 @@ def _take(known: dict[tuple[str, str], Extension], event: Event) -> None:
 
 
 def _said(reason: str) -> str:
-    said = reason.strip().encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
+    said = reason.strip()
     if len(said) < 3:
         raise LedgerError("a decision about a person needs a reason, in a few words.")
     if len(said) > MAX_REASON_CHARS:

@@ -15,10 +15,12 @@ from autograder.records.model import FirstTry, Tries
 from autograder.records.standing import standing
 
 
-def first_tries(db: Connection, as_of: int | None, cohort: str | None) -> list[FirstTry]:
+def first_tries(db: Connection, as_of: int | None, cohort: str | None, pseudonym: str | None = None) -> list[FirstTry]:
     """Return first tries ordered by pseudonym, then exercise; see `FirstTry` for what is left out."""
     a = t.attempt.c
     conditions: list[ColumnElement[bool]] = []
+    if pseudonym is not None:
+        conditions.append(a.pseudonym == pseudonym)
     if cohort is not None:
         conditions.append(a.pseudonym.in_(select(t.student.c.pseudonym).where(t.student.c.cohort == cohort)))
     s = standing(as_of, *conditions).c

@@ -261,10 +261,10 @@ class Ledger:
         with self._engine.connect() as db:
             return tables.cohort_table(db, cohort, assignment, as_of)
 
-    def first_tries(self, as_of: int | None = None, cohort: str | None = None) -> list[FirstTry]:
-        """Return the first try of every exercise by every student, as the log stood after event `as_of` (None: now)."""
+    def first_tries(self, as_of: int | None = None, cohort: str | None = None, pseudonym: str | None = None) -> list[FirstTry]:
+        """Return the first try of every exercise by every student, or by one, as of event `as_of` (None: now)."""
         with self._engine.connect() as db:
-            return first_tries(db, as_of, cohort)
+            return first_tries(db, as_of, cohort, pseudonym)
 
     def exercise_times(self) -> list[ExerciseTimes]:
         """Return what grading each exercise costs and how often it failed by our fault; for instructors."""

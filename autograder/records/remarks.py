@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from autograder.records import schema as t
-from autograder.records.append import add_event
+from autograder.records.append import add_event, storable
 from autograder.records.ledger import Ledger
 
 
@@ -20,7 +20,7 @@ def with_remark(
     with ledger.writing() as db:
         event = add_event(db, kind, at, actor, subject, payload)
         if remark is not None:
-            db.execute(insert(t.remark).values(event=event, text=remark))
+            db.execute(insert(t.remark).values(event=event, text=storable(remark)))
         return event
 
 

@@ -55,7 +55,7 @@ def export_subject(ledger: Ledger, name: str) -> dict[str, Any]:
             for result in ledger.results(student.pseudonym)
             for r in result.attempts
         ],
-        "first_tries": [asdict(f) for f in ledger.first_tries() if f.pseudonym == student.pseudonym],
+        "first_tries": [asdict(f) for f in ledger.first_tries(pseudonym=student.pseudonym)],
     }
 
 

@@ -41,9 +41,7 @@ def file(ledger: Ledger, pseudonym: str, attempt: str, exercise: str, why: str, 
     if sum(e.at > at - timedelta(days=1) for e in mine) >= _MAX_PER_DAY:
         raise Refused(f"{_MAX_PER_DAY} reports a day are taken. Ask an instructor.", 429)
     payload = {"attempt": attempt, "exercise": exercise}
-    # PostgreSQL refuses NUL, and both databases refuse a lone surrogate.
-    text = why.strip().encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
-    with_remark(ledger, KIND, at, pseudonym, pseudonym, payload, text or None)
+    with_remark(ledger, KIND, at, pseudonym, pseudonym, payload, why.strip() or None)
     return True
 
 
