@@ -29,11 +29,12 @@ LEVELS = {
     "transcripts": 6,
     "nbgrader_bridge": 6,
     "authoring": 7,
-    "pages": 7,
-    "service": 8,
-    "commands": 9,
-    "bench": 9,
-    "cli": 10,
+    "survey": 7,
+    "pages": 8,
+    "service": 9,
+    "commands": 10,
+    "bench": 10,
+    "cli": 11,
 }
 # What may be as long as it is, with the reason.
 LONG: dict[str, str] = {}

@@ -10,15 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from autograder.course import load
 from autograder.grading.verdict import Status
 from autograder.pages import estimates, models, wording
 from autograder.pages.cohort import ORDERS, PART_SIZE
 from autograder.pages.models import CohortLine, CohortPage, help_of
-from autograder.progress import State, load_policy
+from autograder.progress import State
 from autograder.records import Attempt, Ledger
 from autograder.service.desk import Desk
-from autograder.service.tracker import Tracker
 from tests import cohort_world
 from tests.cohort_world import COHORT, NOW, START
 from tests.service_world import Text, World, serving
@@ -113,7 +111,7 @@ def test_an_attempt_that_is_all_our_fault_has_no_points(empty: Desk) -> None:
 
 def test_estimates_are_the_trackers(desk: Desk, filled: cohort_world.World) -> None:
     """State, chance, estimate and interval of every line follow from the tracker's report of this ledger, and nothing else."""
-    report = desk.tracker.report(COHORT)
+    report = desk.surveys.newest(COHORT).report
     page = shown(desk)
 
     assert {f.state for f in report.students} >= {State.WATCH, State.NONE, State.NEEDS_EVIDENCE}
@@ -229,7 +227,7 @@ def test_too_early_is_said_once_above_the_table(empty: Desk) -> None:
 
     page = shown(empty)
 
-    assert page.too_early == empty.tracker.report(COHORT).too_early != ""
+    assert page.too_early == empty.surveys.newest(COHORT).report.too_early != ""
     with serving(empty) as world:
         assert page.too_early in Text(world.ask("cohort", "organizer").body).text
 
@@ -292,13 +290,12 @@ def test_every_field_of_a_page_says_what_it_means(page: type) -> None:
         assert re.fullmatch(r"[A-Z].{5,}[.]", help_of(page, field.name)), f"{page.__name__}.{field.name}"
 
 
-def test_the_tracker_is_asked_again_only_after_something_was_graded(empty: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_survey_is_taken_again_only_after_something_was_graded(empty: Desk) -> None:
     """Looking at pages never costs an evaluation; a new grading, a new student or a rebuilt release does."""
     pseudonym = empty.ledger.enrol("ada", COHORT, START)
-    tracker = Tracker(load(empty.catalog.assignments[0].root), empty.ledger, load_policy())
-    first = tracker.report(COHORT)
+    first = empty.surveys.newest(COHORT)
     empty.ledger.record("person.viewed", NOW, "olga", pseudonym, {})
-    assert tracker.report(COHORT) is first
+    assert empty.surveys.newest(COHORT) is first
 
     manifest = empty.catalog.manifest("t1_attention")
     assert manifest is not None
@@ -306,9 +303,9 @@ def test_the_tracker_is_asked_again_only_after_something_was_graded(empty: Desk,
     empty.ledger.append(
         attempt, cohort_world.graded(manifest, {e.id: (Status.PASS, 1.0) for e in manifest.exercises}, "1" * 64), NOW
     )
-    second = tracker.report(COHORT)
-    assert second.n_first_tries == 10
+    second = empty.surveys.newest(COHORT)
+    assert second.report.n_first_tries == 10
 
     path = empty.catalog.assignments[4].release / "assignment.json"
     path.write_text(path.read_text().replace('"t1_attention.rope"', '"t1_attention.rotary"'))
-    assert tracker.report(COHORT).n_first_tries == 9
+    assert empty.surveys.newest(COHORT).report.n_first_tries == 9

@@ -5,7 +5,8 @@ Ordered by name or by state, and within a state by name: never by points, so tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -14,9 +15,10 @@ from autograder.pages import estimates, wording
 from autograder.pages.catalog import Catalog
 from autograder.pages.estimates import STATES
 from autograder.pages.models import Choice, CohortLine, CohortPage, Column, Count, PointsCell, Snapshot
-from autograder.pages.wording import Mark
-from autograder.progress import Finding, Policy, Report
+from autograder.pages.wording import Mark, Moment
+from autograder.progress import Finding, Policy, Report, State
 from autograder.records import CohortRow, Student
+from autograder.survey import Survey
 
 ORDERS: Mapping[str, str] = {"name": "by name", "state": "by state"}
 PART_SIZE = 100
@@ -36,41 +38,59 @@ class View:
         return "?" + urlencode({**vars(self), **changed})
 
 
+@dataclass(frozen=True)
+class Lines:
+    """A cohort in the order that a reader asked for, and the part of it that is shown."""
+
+    view: View
+    names: Mapping[str, str]
+    report: Report
+    n_students: int
+    shown: tuple[Student, ...]
+    part: int
+    n_parts: int
+
+    @classmethod
+    def of(cls, view: View, students: Sequence[Student], names: Mapping[str, str], report: Report) -> Lines:
+        """Order everybody and cut out the part; a part beyond the end is the last one."""
+        state_of = {f.pseudonym: f.state for f in report.students if f.n_items}
+        ranks = list(STATES)
+        rank = {s.pseudonym: ranks.index(state_of.get(s.pseudonym, State.NEEDS_EVIDENCE)) for s in students}
+
+        def key(s: Student) -> tuple[int, str]:
+            return rank[s.pseudonym] if view.order == "state" else 0, names.get(s.pseudonym, s.pseudonym).casefold()
+
+        n_parts = max(1, -(-len(students) // PART_SIZE))
+        part = min(view.part, n_parts)
+        shown = sorted(students, key=key)[(part - 1) * PART_SIZE : part * PART_SIZE]
+        return cls(view, names, report, len(students), tuple(shown), part, n_parts)
+
+
 def cohort_page(
-    catalog: Catalog,
-    view: View,
-    cohorts: Sequence[str],
-    students: Sequence[Student],
-    names: Mapping[str, str],
-    rows: Sequence[CohortRow],
-    report: Report,
-    policy: Policy,
-    snapshot: Snapshot,
+    catalog: Catalog, lines: Lines, cohorts: Sequence[str], rows: Sequence[CohortRow], survey: Survey, policy: Policy
 ) -> CohortPage:
-    """Return the page; rows may hold other students' or other assignments' results, which are left out."""
-    columns = catalog.assignments
+    """Return the page; rows may hold other assignments' results, which are left out."""
+    columns, view = catalog.assignments, lines.view
     by_key = {(r.pseudonym, r.assignment): r for r in rows}
-    findings = {f.pseudonym: f for f in report.students}
-    lines = [_line(s, names.get(s.pseudonym, s.pseudonym), columns, by_key, findings.get(s.pseudonym)) for s in students]
-    lines.sort(key=_key_of(view.order))
-    n_parts = max(1, -(-len(lines) // PART_SIZE))
-    part = min(view.part, n_parts)
-    first = (part - 1) * PART_SIZE
-    shown = lines[first : first + PART_SIZE]
+    findings = {f.pseudonym: f for f in lines.report.students}
+    n_handed_in = {a.assignment: a.n_handed_in for a in survey.assignments}
+    first, parts = (lines.part - 1) * PART_SIZE, range(1, lines.n_parts + 1)
     return CohortPage(
         cohort=view.cohort,
-        n_students=len(lines),
-        counts=_counts(lines),
-        columns=tuple(_column(catalog, a, rows) for a in columns),
-        lines=tuple(shown),
-        scale=estimates.scale(report),
+        n_students=lines.n_students,
+        counts=_counts(lines.report),
+        columns=tuple(_column(catalog, a, n_handed_in.get(a.id, 0)) for a in columns),
+        lines=tuple(
+            _line(s, lines.names.get(s.pseudonym, s.pseudonym), columns, by_key, findings.get(s.pseudonym)) for s in lines.shown
+        ),
+        scale=estimates.scale(lines.report),
         orders=tuple(Choice(text, view.query(order=key, part=1), key == view.order) for key, text in ORDERS.items()),
         cohorts=tuple(Choice(c, View(c, view.order).query(), c == view.cohort) for c in cohorts) if len(cohorts) > 1 else (),
-        parts=tuple(Choice(str(n), view.query(part=n), n == part) for n in range(1, n_parts + 1)) if n_parts > 1 else (),
-        shown=f"{first + 1} to {first + len(shown)} of {len(lines)}",
-        legend=estimates.legend(report, policy),
-        too_early=report.too_early,
-        snapshot=snapshot,
+        parts=tuple(Choice(str(n), view.query(part=n), n == lines.part) for n in parts) if lines.n_parts > 1 else (),
+        shown=f"{first + 1} to {first + len(lines.shown)} of {lines.n_students}",
+        legend=estimates.legend(lines.report, policy),
+        too_early=lines.report.too_early,
+        snapshot=Snapshot(survey.event, Moment.of(survey.at)),
     )
 
 
@@ -106,22 +126,13 @@ def _mark(row: CohortRow) -> Mark | None:
     return wording.UNSCORED if row.n_infra else None
 
 
-def _column(catalog: Catalog, assignment: Assignment, rows: Sequence[CohortRow]) -> Column:
+def _column(catalog: Catalog, assignment: Assignment, n_handed_in: int) -> Column:
     manifest = catalog.manifest(assignment.id)
-    n = sum(r.assignment == assignment.id for r in rows)
     points = wording.number(manifest.max_points if manifest else None)
-    return Column(assignment.id, assignment.id.split("_")[0].upper(), assignment.title, points, n)
+    return Column(assignment.id, assignment.id.split("_")[0].upper(), assignment.title, points, n_handed_in)
 
 
-def _counts(lines: Sequence[CohortLine]) -> tuple[Count, ...]:
-    marks = [line.estimate.state for line in lines]
-    return tuple(Count(mark, marks.count(mark)) for mark in STATES.values() if mark in marks)
-
-
-def _key_of(order: str) -> Callable[[CohortLine], tuple[int, str]]:
-    marks = list(STATES.values())
-
-    def key(line: CohortLine) -> tuple[int, str]:
-        return marks.index(line.estimate.state) if order == "state" else 0, line.name.casefold()
-
-    return key
+def _counts(report: Report) -> tuple[Count, ...]:
+    # Who has no first try yet lacks evidence, whatever the prior says.
+    n = Counter(f.state if f.n_items else State.NEEDS_EVIDENCE for f in report.students)
+    return tuple(Count(mark, n[state]) for state, mark in STATES.items() if n[state])

@@ -40,6 +40,9 @@ class Model(Protocol):
     def keeping(self, row: int, keep: Bools) -> Posterior:
         """Return what would be known of one student from parts of their first tries. Shapes: keep (m j)."""
 
+    def only(self, keep: Bools) -> Posterior:
+        """Return what would be known of everybody from some of the exercises. Shapes: keep (j)."""
+
     def local(self, row: int) -> Local:
         """Return what is known of one student as a normal, on the logit scale."""
 
@@ -82,6 +85,9 @@ class Gaussian:
     def keeping(self, row: int, keep: Bools) -> Posterior:
         w, z = self.fitted.weight[row], self.fitted.response[row]
         return self._posterior(np.where(keep, w, 0.0), np.where(keep, z, 0.0))
+
+    def only(self, keep: Bools) -> Posterior:
+        return self._posterior(np.where(keep, self.fitted.weight, 0.0), np.where(keep, self.fitted.response, 0.0))
 
     def local(self, row: int) -> Local:
         model = self.fitted
@@ -130,6 +136,9 @@ class Hierarchical:
 
     def keeping(self, row: int, keep: Bools) -> Posterior:
         return ability.posteriors(self.fitted, np.where(keep, self.fitted.level[row], -1))
+
+    def only(self, keep: Bools) -> Posterior:
+        return ability.posteriors(self.fitted, np.where(keep, self.fitted.level, -1))
 
     def local(self, row: int) -> Local:
         model = self.fitted

@@ -52,6 +52,18 @@ def evaluate(
 
     The order of the inputs does not matter. Raises: BootcampError when the first tries contradict each other.
     """
+    return evaluate_with_model(first_tries, course, policy, students, last_event, background)[0]
+
+
+def evaluate_with_model(
+    first_tries: Iterable[FirstTry],
+    course: CourseItems,
+    policy: Policy,
+    students: Iterable[str] = (),
+    last_event: int | None = None,
+    background: Background = _NONE,
+) -> tuple[Report, Model | None]:
+    """Return what `evaluate` does, and the model that it rests on; None when there is nothing to fit."""
     tries, everyone = list(first_tries), list(students)
     scores = collect(tries, course, policy, everyone, background.decided)
     model, other = fit(scores, policy, background.bank)
@@ -62,7 +74,7 @@ def evaluate(
         model, other = fit(scores, policy, background.bank)
     estimates = _estimate(scores, model, other, policy)
     findings = tuple(_finding(estimates, row, course, policy, background) for row in range(len(scores.pseudonyms)))
-    return Report(
+    report = Report(
         engine=model.engine if model else ENGINE,
         policy=policy.version,
         last_event=last_event,
@@ -79,6 +91,7 @@ def evaluate(
         grader_builds=tuple(b for b in scores.builds if b),
         suspects=suspects,
     )
+    return report, model
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from autograder.progress.decisions import KINDS, decisions
-from autograder.progress.evaluate import Background, evaluate
+from autograder.progress.engine import Model
+from autograder.progress.evaluate import Background, evaluate_with_model
 from autograder.progress.irt.bank import Bank
 from autograder.progress.items import CourseItems
 from autograder.progress.policy import Policy, State
@@ -41,7 +42,11 @@ class Inputs:
 
     def evaluate(self, course: CourseItems, policy: Policy) -> Report:
         """Return the report that follows from these inputs and nothing else."""
-        return evaluate(self.first_tries, course, policy, self.students, self.as_of, self.background)
+        return self.evaluate_with_model(course, policy)[0]
+
+    def evaluate_with_model(self, course: CourseItems, policy: Policy) -> tuple[Report, Model | None]:
+        """Return the report and the model that it rests on."""
+        return evaluate_with_model(self.first_tries, course, policy, self.students, self.as_of, self.background)
 
 
 def read(ledger: Ledger, cohort: str | None, as_of: int, at: datetime | None = None) -> Inputs:

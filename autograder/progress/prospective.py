@@ -13,7 +13,7 @@ import numpy as np
 
 from autograder.progress.irt import ability, hierarchy
 from autograder.progress.irt.bank import Bank, anchor
-from autograder.progress.scores import Bools, Floats, Scores
+from autograder.progress.scores import Bools, Floats, Ints, Scores
 
 N_BINS = 10
 
@@ -21,12 +21,19 @@ N_BINS = 10
 def predictions(scores: Scores, bank: Bank | None = None) -> tuple[Floats, Bools]:
     """Return expected chance and outcome of all first tries in notebooks after the student's first. Shapes: (m), (m)."""
     model = hierarchy.fit(scores, anchor(bank, scores.exercises) if bank else None)
-    expected, passed = [np.zeros(0)], [np.zeros(0, dtype=bool)]
-    for b, (first, last) in enumerate(model.spans if model else ()):
-        assert model is not None
+    everybody = np.arange(len(scores.pseudonyms))
+    expected, passed, _rows = foreseen(model, everybody) if model else (np.zeros(0), np.zeros(0, dtype=bool), everybody)
+    return expected, passed
+
+
+def foreseen(model: hierarchy.Hierarchy, among: Ints) -> tuple[Floats, Bools, Ints]:
+    """Return the same of a fitted model and some students, and whose first tries they are. Shapes: among (k); all out (m)."""
+    scores = model.scores
+    expected, passed, whose = [np.zeros(0)], [np.zeros(0, dtype=bool)], [np.zeros(0, dtype=np.intp)]
+    for b, (first, last) in enumerate(model.spans):
         earlier = scores.time[scores.notebook_of] < scores.time[b]
         known = np.where(earlier, model.level, -1)
-        rows = np.flatnonzero((known >= 0).any(axis=1))
+        rows = among[(known[among] >= 0).any(axis=1)]
         if not len(rows):
             continue
         base = ability.ups(model, known[rows]).log_likelihood
@@ -39,7 +46,8 @@ def predictions(scores: Scores, bank: Bank | None = None) -> tuple[Floats, Bools
             level[:, j] = top
             expected.append(np.exp(ability.ups(model, level).log_likelihood - base[tried]))
             passed.append(model.level[rows[tried], j] == top)
-    return np.clip(np.concatenate(expected), 0.0, 1.0), np.concatenate(passed)
+            whose.append(rows[tried])
+    return np.clip(np.concatenate(expected), 0.0, 1.0), np.concatenate(passed), np.concatenate(whose)
 
 
 def bins(found: tuple[Floats, Bools]) -> list[tuple[float, float, int]]:

@@ -37,7 +37,7 @@ def main() -> int:
     try:
         home = Home.from_env(os.environ)
         ledger = Ledger.open(home.ledger_url)
-        desk = Desk.of(course.load(home.course_root), ledger, lambda: datetime.now(UTC), home.path)
+        desk = Desk.of(course.load(home.course_root), ledger, lambda: datetime.now(UTC), home.path, home.ledger_url)
     except BootcampError as e:
         print(e, file=sys.stderr)
         return 2
@@ -49,7 +49,10 @@ def main() -> int:
         application = make_app(desk, HubOAuth(base_url=prefix), prefix, hub_prefix, graders)
         make_server(application).listen(address.port or 80, address.hostname or "127.0.0.1")
         ioloop.PeriodicCallback(_when_edited(desk), _LOOK_MS).start()
-        ioloop.IOLoop.current().start()
+        try:
+            ioloop.IOLoop.current().start()
+        finally:
+            desk.surveys.close()
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from autograder.course import Course, load
@@ -12,15 +13,18 @@ from autograder.errors import CourseError
 from autograder.grading.passed import Stamps
 from autograder.pages import estimates, student, wording
 from autograder.pages.catalog import Catalog
-from autograder.pages.cohort import View, cohort_page
+from autograder.pages.cohort import Lines, View, cohort_page
 from autograder.pages.models import AssignmentCard, AttemptPage, CohortPage, GradingPage, PersonPage, Snapshot, StudentPage
 from autograder.pages.standing import Queued
 from autograder.pages.wording import Mark, Moment
 from autograder.progress import Policy, load_policy
-from autograder.records import AssignmentResult, AttemptResult, Blobs, Ledger, Student
+from autograder.records import AssignmentResult, AttemptResult, Blobs, Ledger, Student, roll
 from autograder.service import disputes, grading
+from autograder.service.background import OwnProcess, Surveys
 from autograder.service.exchange import Exchange, Refused
-from autograder.service.tracker import Tracker
+from autograder.survey import take
+
+_LONG_S = 60.0
 
 Cards = tuple[AssignmentCard | None, tuple[AssignmentCard, ...]]
 
@@ -38,15 +42,22 @@ class Desk:
     ledger: Ledger
     clock: Callable[[], datetime]
     policy: Policy
-    tracker: Tracker
+    surveys: Surveys
     exchange: Exchange
 
     @classmethod
-    def of(cls, course: Course, ledger: Ledger, clock: Callable[[], datetime], state: Path, policy: Policy | None = None) -> Desk:
-        """Return a desk with a catalogue, a tracker and an exchange of this course; `state` is the home's folder."""
+    def of(
+        cls, course: Course, ledger: Ledger, clock: Callable[[], datetime], state: Path, url: str = "", policy: Policy | None = None
+    ) -> Desk:
+        """Return a desk of this course; `state` is the home's folder.
+
+        With the ledger's `url` surveys are taken in processes of their own; without it in a thread, and pages wait for them.
+        """
         policy = policy or load_policy()
         exchange = exchange_of(course, ledger, state, clock)
-        return cls(Catalog(course, exchange.extensions.all), ledger, clock, policy, Tracker(course, ledger, policy), exchange)
+        here = partial(take, ledger)
+        surveys = Surveys(course, ledger, policy, clock, *((OwnProcess(url),) if url else (here, _LONG_S)))
+        return cls(Catalog(course, exchange.extensions.all), ledger, clock, policy, surveys, exchange)
 
     def reload(self) -> None:
         """Take course.toml as it is now; while it cannot be read the old one holds, and the Grading page says why."""
@@ -57,7 +68,7 @@ class Desk:
             return
         self.exchange.course = course
         self.catalog.use(course)
-        self.tracker.use(course)
+        self.surveys.use(course)
 
     def snapshot(self) -> Snapshot:
         return Snapshot(self.ledger.last_event(), Moment.of(self.clock()))
@@ -112,55 +123,48 @@ class Desk:
         states = Queued.of(self.ledger, [a for r in results for a in r.attempts])
         return student.cards(self.catalog, results, states, names, self.clock())
 
-    def cohorts(self) -> list[str]:
-        """Return the cohorts, the newest first."""
-        newest: dict[str, datetime] = {}
-        for one in self.ledger.students():
-            newest[one.cohort] = max(one.joined_at, newest.get(one.cohort, one.joined_at))
-        return sorted(newest, key=lambda cohort: (newest[cohort], cohort), reverse=True)
-
     def cohort(self, cohort: str, order: str, part: int) -> CohortPage | None:
-        """Return the page of a cohort ("" is the newest), None when there is no such cohort."""
-        snapshot, known = self.snapshot(), self.cohorts()
+        """Return the page of a cohort ("" is the newest), None when there is no such cohort. Raises: NotYetError."""
+        known = roll.cohorts(self.ledger)
         chosen = cohort or (known[0] if known else "")
         if chosen not in known and known:
             return None
-        view = View(chosen, order, part)
-        students, names = self.ledger.students(chosen), self.ledger.names(chosen)
-        rows = self.ledger.cohort_table(chosen, as_of=snapshot.event)
-        return cohort_page(self.catalog, view, known, students, names, rows, self.tracker.report(chosen), self.policy, snapshot)
+        students, names, survey = self.ledger.students(chosen), self.ledger.names(chosen), self.surveys.newest(chosen)
+        lines = Lines.of(View(chosen, order, part), students, names, survey.report)
+        rows = roll.newest_of(self.ledger, [s.pseudonym for s in lines.shown])
+        return cohort_page(self.catalog, lines, known, rows, survey, self.policy)
 
     def person(self, pseudonym: str, viewer: str) -> PersonPage | None:
         """Return an organizer's page of one student, and record that it was looked at; None when there is no such student."""
-        found = self._find(pseudonym)
+        found = roll.known_as(self.ledger, pseudonym)
         if found is None:
             return None
-        self._looked_at(found, viewer, {"page": "person"})
-        snapshot, report = self.snapshot(), self.tracker.report(found.cohort)
-        finding = next((f for f in report.students if f.pseudonym == pseudonym), None)
-        name = self.ledger.names(found.cohort).get(pseudonym, pseudonym)
+        person, name = found
+        self._looked_at(person, viewer, {"page": "person"})
+        survey = self.surveys.newest(person.cohort)
+        finding = next((f for f in survey.report.students if f.pseudonym == pseudonym), None)
         newest, cards = self._cards(self.ledger.results(pseudonym), (name, pseudonym))
         return PersonPage(
             name=name,
             pseudonym=pseudonym,
-            cohort=found.cohort,
-            joined=Moment.of(found.joined_at),
-            left=Moment.of(found.left_at) if found.left_at else None,
+            cohort=person.cohort,
+            joined=Moment.of(person.joined_at),
+            left=Moment.of(person.left_at) if person.left_at else None,
             estimate=estimates.view(finding),
-            scale=estimates.scale(report),
-            legend=estimates.legend(report, self.policy),
+            scale=estimates.scale(survey.report),
+            legend=estimates.legend(survey.report, self.policy),
             newest=newest,
             cards=cards,
-            snapshot=snapshot,
+            snapshot=Snapshot(survey.event, Moment.of(survey.at)),
         )
 
     def person_attempt(self, pseudonym: str, attempt_id: str, viewer: str) -> AttemptPage | None:
         """Return an organizer's page of one student's attempt, and record that it was looked at."""
-        found = self._find(pseudonym)
+        found = roll.known_as(self.ledger, pseudonym)
         if found is None:
             return None
-        self._looked_at(found, viewer, {"page": "attempt", "attempt": attempt_id})
-        return self.attempt(pseudonym, self.ledger.names(found.cohort).get(pseudonym, pseudonym), attempt_id)
+        self._looked_at(found[0], viewer, {"page": "attempt", "attempt": attempt_id})
+        return self.attempt(pseudonym, found[1], attempt_id)
 
     def grading(self) -> GradingPage:
         """Return the instructors' page of grading."""
@@ -176,9 +180,6 @@ class Desk:
     def retry(self, attempt_id: str, by: str) -> bool:
         """Give a dead letter all its tries again; False when there is none of that attempt."""
         return self.ledger.retry(attempt_id, self.clock(), by)
-
-    def _find(self, pseudonym: str) -> Student | None:
-        return next((s for s in self.ledger.students() if s.pseudonym == pseudonym), None)
 
     def _looked_at(self, person: Student, viewer: str, page: dict[str, str]) -> None:
         # Before the page is made: what cannot be recorded is not shown.

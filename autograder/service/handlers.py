@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from tornado import web
 
 from autograder.pages.cohort import ORDERS
+from autograder.service.background import NotYetError
 from autograder.service.desk import Desk
 from autograder.service.exchange import Refused
 from autograder.service.roles import FLAGS, READ_ALL
 from autograder.service.shell import Guarded, Viewer
 
+T = TypeVar("T")
 _ASSET_MAX_AGE_S = 3600
 _PART = re.compile(r"[1-9][0-9]{0,5}")
 
@@ -34,6 +37,14 @@ class Page(Guarded):
             raise web.HTTPError(403)
         return self.viewer
 
+    async def ask(self, work: Callable[..., T], *args: Any) -> T:
+        """Return what the desk says, asked in a thread; while that is still being computed, place a page that says so and fills."""
+        try:
+            return await asyncio.to_thread(work, *args)
+        except NotYetError as e:
+            self.place("pending.html", failed=e.has_failed, address=self.request.uri, here="")
+            raise web.Finish from None
+
 
 class Start(Page):
     """The service's own address: staff land at the cohort, everybody else at their own work."""
@@ -46,7 +57,7 @@ class OwnWork(Page):
     """A person's own results, whoever they are."""
 
     async def get(self) -> None:
-        page = await asyncio.to_thread(self.desk.own_work, self.who.name)
+        page = await self.ask(self.desk.own_work, self.who.name)
         self.place("me.html", page=page, live=True, here="me")
 
 
@@ -54,7 +65,7 @@ class OwnAttempt(Page):
     """One own attempt; somebody else's does not exist here."""
 
     async def get(self, attempt_id: str) -> None:
-        page = await asyncio.to_thread(self.desk.own_attempt, self.who.name, attempt_id)
+        page = await self.ask(self.desk.own_attempt, self.who.name, attempt_id)
         if page is None:
             raise web.HTTPError(404)
         reported = self.get_query_argument("reported", "")
@@ -74,7 +85,7 @@ class OwnState(Page):
     """Where one own attempt stands, as a piece of a page; when it is settled, the page is asked to load anew."""
 
     async def get(self, attempt_id: str) -> None:
-        found = await asyncio.to_thread(self.desk.own_state, self.who.name, attempt_id)
+        found = await self.ask(self.desk.own_state, self.who.name, attempt_id)
         if found is None:
             raise web.HTTPError(404)
         mark, poll_s = found
@@ -89,7 +100,7 @@ class Dispute(Page):
     async def post(self, attempt_id: str) -> None:
         exercise, why = self.get_body_argument("exercise", ""), self.get_body_argument("why", "")
         try:
-            await asyncio.to_thread(self.desk.dispute, self.who.name, attempt_id, exercise, why)
+            await self.ask(self.desk.dispute, self.who.name, attempt_id, exercise, why)
         except Refused as e:
             raise web.HTTPError(e.status) from None
         self.redirect(f"{self.settings['prefix']}me/attempt/{attempt_id}?reported={quote(exercise)}", status=303)
@@ -103,7 +114,7 @@ class Cohort(Page):
         part = self.get_query_argument("part", "1")
         if order not in ORDERS or not _PART.fullmatch(part):
             raise web.HTTPError(400)
-        page = await asyncio.to_thread(self.desk.cohort, self.get_query_argument("cohort", ""), order, int(part))
+        page = await self.ask(self.desk.cohort, self.get_query_argument("cohort", ""), order, int(part))
         if page is None:
             raise web.HTTPError(404)
         self.place("cohort.html", page=page, may_open=self.who.may(FLAGS), here="cohort")
@@ -113,7 +124,7 @@ class Person(Page):
     """One student, as organizers see them; looking is recorded."""
 
     async def get(self, pseudonym: str) -> None:
-        page = await asyncio.to_thread(self.desk.person, pseudonym, self.who.name)
+        page = await self.ask(self.desk.person, pseudonym, self.who.name)
         if page is None:
             raise web.HTTPError(404)
         self.place("person.html", page=page, here="cohort")
@@ -123,7 +134,7 @@ class PersonAttempt(Page):
     """One attempt of one student, as organizers see it; looking is recorded."""
 
     async def get(self, pseudonym: str, attempt_id: str) -> None:
-        page = await asyncio.to_thread(self.desk.person_attempt, pseudonym, attempt_id, self.who.name)
+        page = await self.ask(self.desk.person_attempt, pseudonym, attempt_id, self.who.name)
         if page is None:
             raise web.HTTPError(404)
         back = f"{self.settings['prefix']}cohort/student/{pseudonym}"
@@ -134,7 +145,7 @@ class Grading(Page):
     """How grading is doing, for instructors."""
 
     async def get(self) -> None:
-        page = await asyncio.to_thread(self.desk.grading)
+        page = await self.ask(self.desk.grading)
         self.place("grading.html", page=page, here="grading")
 
 
@@ -142,7 +153,7 @@ class Retry(Page):
     """Where an instructor gives a hand-in that our grader gave up on all its tries again."""
 
     async def post(self, attempt_id: str) -> None:
-        if not await asyncio.to_thread(self.desk.retry, attempt_id, self.who.name):
+        if not await self.ask(self.desk.retry, attempt_id, self.who.name):
             raise web.HTTPError(404)
         self.redirect(f"{self.settings['prefix']}grading", status=303)
 
