@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
+from scipy.stats import binom, norm
 
 from autograder.progress import Background, CourseItems, evaluate, load_policy
 from autograder.progress.decisions import Decisions
 from autograder.progress.irt import drift, hierarchy
 from autograder.progress.irt.bank import Bank, anchor, bank_of
 from autograder.progress.irt.hierarchy import Hierarchy
+from autograder.progress.irt.prediction import Prediction, predictions
+from autograder.progress.scores import Floats, Ints
 from autograder.progress.simulator.cohort import Setting, draw_cohort, draw_items
 from autograder.progress.simulator.rebuilding import course
 from autograder.records import FirstTry
@@ -20,6 +24,7 @@ from tests.progress_world import first_try
 
 POLICY = load_policy()
 COURSE: CourseItems = course()
+Turn = Callable[[Ints, Floats], Ints]
 
 
 @cache
@@ -44,29 +49,89 @@ def _world() -> tuple[Bank, Hierarchy, list[FirstTry]]:
 
 
 @pytest.mark.slow
-def test_sound_checks_have_residuals_like_a_standard_normal() -> None:
-    """50 exercises: mean near 0, SD near 1, none beyond 4."""
+def test_sound_checks_speak_for_no_way_of_being_broken() -> None:
+    """50 exercises, three ways: each way's statistic has mean near 0 and SD near 1, and nothing is beyond the policy's bar."""
     _bank, model, _tries = _world()
-    z = np.array([r.z for r in drift.residuals(model, np.where(model.level >= 0, 0, -1), ("b",))])
+    expected = predictions(model)
+    z = np.array([[drift._surprise(e, w, model.curves.covariance[j]) for w in drift.Way] for j, e in enumerate(expected)])
 
-    assert len(z) == 50
-    assert np.abs(z).max() < 4
-    assert abs(z.mean()) < 0.5
-    assert 0.7 < z.std() < 1.35
+    assert z.shape == (50, 3)
+    assert z.max() < POLICY.evidence.max_residual_z
+    assert np.all(np.abs(z.mean(axis=0)) < 0.5)
+    assert np.all((z.std(axis=0) > 0.7) & (z.std(axis=0) < 1.35))
 
 
 def test_a_first_try_is_predicted_from_the_others_only() -> None:
     """Turning one answer around leaves what was expected of it, and moves what is expected of its neighbours."""
     _bank, model, _tries = _world()
-    i, j = np.argwhere(model.level[:, :10] >= 0)[0]
+    i, j = (int(x) for x in np.argwhere(model.level[:, :10] >= 0)[0])
     turned = model.level.copy()
     turned[i, j] = 1 - turned[i, j]
 
-    before, after = (drift._predictions(one)[0] for one in (model, replace(model, level=turned)))
+    before, after = (predictions(one) for one in (model, replace(model, level=turned)))
 
-    assert after[i, j] == pytest.approx(before[i, j], abs=1e-9)
-    others = [k for k in np.flatnonzero(model.level[i, :10] >= 0) if k != j]
-    assert np.all(np.abs(after[i, others] - before[i, others]) > 1e-4)
+    at = before[j].row == i
+    np.testing.assert_allclose(after[j].p[at], before[j].p[at], atol=1e-9)
+    for k in np.flatnonzero(model.level[i, :10] >= 0):
+        if k != j:
+            at = before[k].row == i
+            assert np.all(np.abs(after[k].p[at] - before[k].p[at]) > 1e-4)
+
+
+def _made(p: Floats, seed: int) -> Prediction:
+    """First tries that come as expected, of an exercise whose curve is known exactly."""
+    level = (np.random.default_rng(seed).random(len(p)) < p).astype(np.intp)
+    return Prediction(np.arange(len(p)), level, np.column_stack([1 - p, p]), np.zeros((len(p), 2, 2)))
+
+
+def test_a_tail_is_that_of_the_exact_distribution() -> None:
+    """Five failures of ten who pass with .9: P(at least 5) = .00163 (binomial), with half of the atom .00089; z within 0.1."""
+    of = _made(np.full(10, 0.9), 0)
+    of = replace(of, level=np.array([0] * 5 + [1] * 5))
+
+    z = drift._surprise(of, drift.Way.REJECTS, np.zeros((2, 2)))
+
+    assert z == pytest.approx(-norm.ppf(binom.sf(5, 10, 0.1) + binom.pmf(5, 10, 0.1) / 2), abs=0.1)
+
+
+def test_false_alarms_are_as_rare_as_promised() -> None:
+    """3,000 sound checks with 60 unequal students each: beyond 2.5 go at most three normal tails, and beyond 3.5 under .1 %."""
+    p = np.linspace(0.05, 0.97, 60)
+    z = np.array([drift.surprise(_made(p, seed), np.zeros((2, 2)))[0] for seed in range(3000)])
+
+    assert 0.3 * 3 * norm.sf(2.5) < (z > 2.5).mean() < 1.2 * 3 * norm.sf(2.5)
+    assert (z > 3.5).mean() < 0.001
+
+
+@pytest.mark.parametrize(
+    ("way", "turn"),
+    [
+        (drift.Way.REJECTS, lambda level, coin: np.where(coin < 0.6, 0, level)),
+        (drift.Way.ACCEPTS, lambda level, coin: np.ones_like(level)),
+        (drift.Way.BLIND, lambda level, coin: 1 - level),
+    ],
+)
+def test_the_way_in_which_a_check_broke_is_named(way: drift.Way, turn: Turn) -> None:
+    """It rejects three right answers in five, passes everything, or is upside down: 60 first tries tell which."""
+    of = _made(np.linspace(0.2, 0.9, 60), 5)
+    broken = replace(of, level=turn(of.level, np.random.default_rng(6).random(60)))
+
+    z, found = drift.surprise(broken, np.zeros((2, 2)))
+
+    assert z > POLICY.evidence.max_residual_z
+    assert found is way
+    assert drift.surprise(of, np.zeros((2, 2)))[0] < 2.5
+
+
+def test_what_the_bank_does_not_know_makes_nobody_a_suspect() -> None:
+    """The same results against a curve that hardly anybody was measured on are no longer surprising."""
+    _bank, model, _tries = _world()
+    expected = predictions(model)[0]
+    broken = replace(expected, level=np.zeros_like(expected.level))
+    vague = np.diag([0.5, 9.0])
+
+    assert drift.surprise(broken, model.curves.covariance[0])[0] > 4
+    assert drift.surprise(broken, vague)[0] < POLICY.evidence.max_residual_z
 
 
 def _broken(exercise: str) -> list[FirstTry]:
@@ -86,7 +151,7 @@ def test_a_broken_check_is_left_out_under_its_build_only_until_cleared() -> None
     cleared = evaluate(tries, COURSE, POLICY, background=Background(bank, Decisions(cleared=frozenset({("E003", "new")}))))
 
     assert [(s.exercise, s.grader_build, s.n_tries) for s in found.suspects] == [("E003", "new", n_new)]
-    assert found.suspects[0].z < -4
+    assert (found.suspects[0].way, found.suspects[0].z > 4) == ("rejects right answers", True)
     assert found.left_out == {"of an exercise whose hidden check is under suspicion": n_new}
     assert found.n_first_tries == len(tries) - n_new
     assert (cleared.suspects, cleared.n_first_tries) == ((), len(tries))
@@ -105,3 +170,27 @@ def test_the_bank_survives_json_and_its_version_follows_its_content() -> None:
     assert found.known.tolist() == [False, True]
     assert found.curves.log_slope[1] == pytest.approx(model.curves.log_slope[1], abs=1e-8)
     assert found.cuts[0] is None
+
+
+def test_a_bank_knows_as_much_of_its_items_as_their_estimates_scatter() -> None:
+    """Eight cohorts of 200 at the same exercises: the bank's SDs of slope and intercept are those of the estimates, to 15 %.
+
+    The estimates are shrunk by their prior, so that what scatters is the posterior's SD times the share that is the data's.
+    """
+    rng = np.random.default_rng(12)
+    items = draw_items(rng)
+    fits = [hierarchy.fit(draw_cohort(rng, items, 200, Setting.ALL).scores(3)) for _ in range(8)]
+    banks = [bank_of(one, "b") for one in fits if one is not None]
+
+    promised, scatter = [], []
+    for k in range(2):
+        value = np.array([[(i.log_slope, *i.intercepts)[k] for i in bank.items] for bank in banks])
+        variance = np.array([[i.covariance[k][k] for i in bank.items] for bank in banks])
+        # What is common to all items of a cohort is its scale, which a later cohort's own mean and SD take up.
+        value = value - value.mean(axis=1, keepdims=True)
+        family = fits[0].family
+        share = 1 - variance / (family.log_slope_sd, family.intercept_sd)[k] ** 2
+        promised.append(np.sqrt((variance * np.maximum(share, 0)).mean()))
+        scatter.append(np.sqrt(value.var(axis=0, ddof=1).mean()))
+
+    np.testing.assert_allclose(scatter, promised, rtol=0.15)

@@ -17,12 +17,12 @@ def test_the_shipped_policy_has_the_agreed_thresholds() -> None:
     """Top tenth, 20 first tries, 2 notebooks, SD at most .85, watch from .40, provisional from .80; boxes A and B."""
     e, s = POLICY.evidence, POLICY.states
 
-    assert (POLICY.version, POLICY.target.top_share) == ("2", 0.1)
+    assert (POLICY.version, POLICY.target.top_share) == ("3", 0.1)
     assert (e.min_first_tries, e.min_notebooks, e.max_sd_ratio) == (20, 2, 0.85)
     assert (e.tiers, e.kinds, e.skipped) == (("A", "B"), ("verified",), "missing")
-    assert (s.watch, s.provisional, s.provisional_twice, s.dropped_below, s.strict) == (0.4, 0.8, 0.6, 0.5, False)
+    assert (s.watch, s.provisional, s.provisional_twice, s.dropped_below, s.strict) == (0.4, 0.8, 0.65, 0.5, False)
     assert (POLICY.rising.chance, POLICY.rising.min_weeks, POLICY.rising.min_tracks) == (0.9, 4, 2)
-    assert (POLICY.shortlist.alpha, POLICY.integrity.hold_below, e.max_residual_z) == (0.2, 0.5, 4.0)
+    assert (POLICY.shortlist.alpha, POLICY.integrity.hold_below, e.max_residual_z) == (0.2, 0.5, 3.5)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_what_is_lacking_is_said_with_numbers() -> None:
         ("top_share = 0.10", "top_share = 0", r"target\.top_share: found 0"),
         ('tiers = ["A", "B"]', 'tiers = ["A", "Z"]', r"evidence\.tiers\.1: found 'Z'"),
         ('skipped = "missing"', 'skipped = "zero"', r"evidence\.skipped: found 'zero'"),
-        ('version = "2"', 'version = "2"\nvershun = 2', r'policy\.toml:4: unknown key "vershun"'),
+        ('version = "3"', 'version = "3"\nvershun = 3', r'policy\.toml:4: unknown key "vershun"'),
         ("[states]", "[states", r"policy\.toml:\d+: not valid TOML"),
     ],
 )

@@ -32,8 +32,8 @@ def follow(chances: list[float], days: float = 7.0, policy: Policy = POLICY) -> 
     [
         ([0.80], [FLAG]),
         ([0.79], [WATCH]),
-        ([0.60, 0.60], [WATCH, FLAG]),
-        ([0.60, 0.59, 0.60], [WATCH, WATCH, WATCH]),
+        ([0.65, 0.65], [WATCH, FLAG]),
+        ([0.65, 0.64, 0.65], [WATCH, WATCH, WATCH]),
         ([0.85, 0.45, 0.55, 0.45, 0.45], [FLAG, FLAG, FLAG, FLAG, DROPPED]),
         ([0.85, 0.49, 0.49], [FLAG, FLAG, DROPPED]),
         ([0.85, 0.50, 0.49], [FLAG, FLAG, FLAG]),

@@ -131,8 +131,9 @@ def print_report(report: Report, names: dict[str, str]) -> None:
     for why, n in report.left_out.items():
         screen.print(f"{n} first tries left out: {why}", style="dim", markup=False)
     for s in report.suspects:
-        text = f"{s.exercise}: {abs(s.z):.1f} standard errors {'harder' if s.z < 0 else 'easier'} than the bank expects"
-        screen.print(f"{text} under build {s.grader_build}; left out until cleared.", style="bold", markup=False)
+        text = f"{s.exercise}: by its results the check {s.way or 'is not what it was'} under build {s.grader_build}"
+        said = f"{text} ({abs(s.z):.1f} standard errors from the bank); left out until cleared."
+        screen.print(said, style="bold", markup=False)
     engine = f"{report.engine}, checked by {report.cross_check}" if report.cross_check else report.engine
     screen.print(f"{_MEANING} Engine {engine}, policy {report.policy}.", style="dim", markup=False)
 

@@ -1,7 +1,7 @@
 """The progression tracker: first tries in, whom to look at next and how sure that is out.
 
 Doors: `evaluate(first_tries, course_items(course), load_policy()) -> Report`. The pieces: what an exercise is (items),
-the thresholds (policy, policy_v2.toml), what counts (scores) and what people decided (decisions), the two estimators behind
+the thresholds (policy, policy_v3.toml), what counts (scores) and what people decided (decisions), the two estimators behind
 one door (engine: the hierarchical partial-credit model of irt/, and the Gaussian estimate over mixed_model, its fallback and
 cross-check), bar and ranks (ranks), states that last (transitions), why and what next (reasons, settle), invitations
 (shortlist), the records (report), and how all of it is measured on made-up cohorts (simulator).

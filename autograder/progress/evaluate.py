@@ -117,11 +117,11 @@ def _suspects(model: Model | None, policy: Policy, background: Background) -> tu
     need, known = policy.evidence, {i.exercise for i in background.bank.items}
     found = residuals(model.fitted, model.scores.build_of, model.scores.builds)
     return tuple(
-        Suspect(r.exercise, r.grader_build, r.n_tries, _round(r.z))
+        Suspect(r.exercise, r.grader_build, r.n_tries, _round(r.z), r.way)
         for r in found
         if r.exercise in known
         and r.n_tries >= need.min_residual_tries
-        and abs(r.z) > need.max_residual_z
+        and r.z > need.max_residual_z
         and (r.exercise, r.grader_build) not in background.decided.cleared
     )
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from autograder.errors import CourseError
 
-DEFAULT = Path(__file__).parent / "policy_v2.toml"
+DEFAULT = Path(__file__).parent / "policy_v3.toml"
 
 
 class State(StrEnum):

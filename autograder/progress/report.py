@@ -94,12 +94,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Suspect:
-    """An exercise that a grader build scores otherwise than the bank expects, by `z` standard errors; it does not count."""
+    """An exercise whose results under a grader build speak for a broken check, `way` says how, by `z` standard errors.
+
+    It does not count.
+    """
 
     exercise: str
     grader_build: str
     n_tries: int
     z: float
+    way: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from autograder.progress.irt import gpcm
 from autograder.progress.irt.gpcm import Curves, Family
 from autograder.progress.irt.hierarchy import ENGINE, Anchor, Hierarchy
+from autograder.progress.irt.prediction import Prediction, predictions
 from autograder.progress.irt.tree import Effects
 
 _N_DIGITS = 9
@@ -65,7 +67,7 @@ class Bank:
 
 def bank_of(model: Hierarchy, source: str, grader_builds: Sequence[str] = ()) -> Bank:
     """Return the bank that a finished cohort's fit leaves behind."""
-    items = [_item(model, j, exercise) for j, exercise in enumerate(model.scores.exercises)]
+    items = [_item(model, j, expected) for j, expected in enumerate(predictions(model))]
     effects = Effects(**{k: _round(v) for k, v in asdict(model.effects).items()})
     family = Family(**{k: _round(v) for k, v in asdict(model.family).items()})
     return Bank(ENGINE, source, tuple(items), effects, family, tuple(sorted(set(grader_builds))))
@@ -87,12 +89,14 @@ def anchor(bank: Bank, exercises: Sequence[str]) -> Anchor:
     return Anchor(curves, tuple(i.cuts if i else None for i in found), known, bank.effects, bank.family)
 
 
-def _item(model: Hierarchy, j: int, exercise: str) -> BankItem:
+def _item(model: Hierarchy, j: int, expected: Prediction) -> BankItem:
     c = model.curves
     k = int(c.n_levels[j]) - 1
-    covariance = tuple(tuple(_round(x) for x in row[: k + 1]) for row in c.covariance[j, : k + 1])
+    precision = expected.information() + gpcm.prior_precision(model.family, k)
+    covariance = tuple(tuple(_round(x) for x in row) for row in np.linalg.inv(precision))
     intercepts = tuple(_round(x) for x in c.intercept[j, :k])
-    return BankItem(exercise, model.cuts[j], _round(c.log_slope[j]), intercepts, covariance, int((model.level[:, j] >= 0).sum()))
+    exercise = model.scores.exercises[j]
+    return BankItem(exercise, model.cuts[j], _round(c.log_slope[j]), intercepts, covariance, len(expected.row))
 
 
 def _round(x: float) -> float:

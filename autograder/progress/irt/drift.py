@@ -1,72 +1,117 @@
-"""A cohort's results against a bank in; how far every exercise, per grader build, is from what the bank expects, out.
+"""A cohort's results against a bank in; how surprising every exercise is, per grader build, and in which way, out.
 
-For every first try the level is predicted from all other first tries of the same student: the ability in that notebook, with
-this answer taken out again (its likelihood is divided out of the posterior). Observed minus expected, summed and divided by
-its standard deviation, is about N(0, 1) for a check that measures what it did. The variance has three parts: the answer's own,
-that of the student's ability, and that of the bank's curve, which is itself an estimate. Without the third, an exercise that
-300 students fitted looks broken as soon as 300 more have tried it.
+Theory of operation
+-------------------
+For every first try the chances of its levels are predicted from all other first tries of the same student (`prediction`).
+A check may break in three ways, and each says what those chances would be then: it rejects half of what is right, it passes
+half of what is wrong, or it says the same whoever asks. The statistic of a way is its log-likelihood ratio against the bank,
+the most powerful one there is: a failure of somebody who would hardly fail counts for much, where observed minus expected
+counts all failures alike. "Half" is the middle, not a guess: a check that rejects all or a fifth of what is right moves the
+same sum.
+
+The ratio is a sum over students of what their level weighs. Its tail is Barndorff-Nielsen's r*, the saddlepoint
+approximation with the sum's own skewness, given as standard errors of a normal. A normal's own tail would be wrong by
+factors here: most of such a sum comes from few unlikely answers. The bank's curve is itself an estimate, and what its
+covariance adds is in the tail, too: without it an exercise that 300 students fitted looks broken as soon as 300 more tried.
+A sound check exceeds z in one of three ways with a chance of three normal tails at most.
+Source: Neyman & Pearson 1933; Barndorff-Nielsen 1986; Lord 1980 and Barton & Lord 1981 (lower and upper asymptotes).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
+from scipy.optimize import brentq
 
-from autograder.progress.irt import gpcm
-from autograder.progress.irt.hierarchy import Hierarchy, likelihoods
-from autograder.progress.irt.tree import CHUNK
+from autograder.progress.irt.hierarchy import Hierarchy
+from autograder.progress.irt.prediction import Prediction, predictions
 from autograder.progress.scores import Floats, Ints
+
+_SEVERITY = 0.5
+_LEAST = 1e-9
+# Below this a sum is not surprising, and its exact tail is of no interest; near 0 the approximation is 0 / 0.
+_DULL = 0.5
+# A trace of noise: the sum's largest value (everybody passes) has a tail, but no tilt has it for its mean.
+_BLUR = 1e-3
+_MAX_TILT = 60.0
+
+
+class Way(StrEnum):
+    """What a check may do wrong."""
+
+    REJECTS = "rejects right answers"
+    ACCEPTS = "passes wrong answers"
+    BLIND = "does not tell right from wrong"
+
+    def chances(self, p: Floats) -> Floats:
+        """Return the chances of the levels if the check were broken like this, from those of a sound one. Shapes: (m l)."""
+        if self is Way.BLIND:
+            return np.broadcast_to(p.mean(axis=0), p.shape)
+        out = (1 - _SEVERITY) * p
+        out[:, 0 if self is Way.REJECTS else -1] += _SEVERITY
+        return np.asarray(out)
 
 
 @dataclass(frozen=True)
 class Residual:
-    """One exercise under one grader build: `z` standard errors above (easier) or below (harder) what the bank expects."""
+    """One exercise under one grader build: `z` standard errors further from the bank than expected, in the way `way`."""
 
     exercise: str
     grader_build: str
     n_tries: int
     z: float
+    way: Way
 
 
 def residuals(model: Hierarchy, build_of: Ints, builds: tuple[str, ...]) -> list[Residual]:
     """Return the residual of every exercise under every build that graded it. Shapes: build_of (n j), -1 where not tried."""
-    expected, variance, by_slope, by_ease = _predictions(model)
     out = []
-    for j, exercise in enumerate(model.scores.exercises):
-        graded = np.where(model.level[:, j] >= 0, build_of[:, j], -1)
+    for j, (exercise, expected) in enumerate(zip(model.scores.exercises, predictions(model), strict=True)):
+        graded = build_of[expected.row, j]
+        k = expected.p.shape[1]
         for g in np.unique(graded[graded >= 0]).tolist():
             of = graded == g
-            k = int(model.curves.n_levels[j])
-            covariance = model.curves.covariance[j]
-            pull = np.concatenate([[by_slope[of, j].sum()], np.full(k - 1, by_ease[of, j].sum() / (k - 1))])
-            total = variance[of, j].sum() + pull @ covariance[:k, :k] @ pull
-            z = float((model.level[of, j] - expected[of, j]).sum() / np.sqrt(max(total, 1e-9)))
-            out.append(Residual(exercise, builds[g], int(of.sum()), z))
+            z, way = surprise(expected.of(of), model.curves.covariance[j, :k, :k])
+            out.append(Residual(exercise, builds[g], int(of.sum()), z, way))
     return out
 
 
-def _predictions(model: Hierarchy) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return expected level, its variance, and the slopes of the expectation by log slope and by intercepts. Shapes: (n j)."""
-    out = np.zeros((4, *model.level.shape))
-    nodes = model.tree.grid.nodes
-    p = np.exp(model.curves.log_p(nodes))
-    mean, var = model.curves.moments(nodes)
-    slope = np.exp(model.curves.log_slope)
-    for first in range(0, len(model.level), CHUNK):
-        level = model.level[first : first + CHUNK]
-        likelihood, _divided = likelihoods(gpcm.one_hot(level, model.curves.n_levels), model.curves, model.spans, model.tree.grid)
-        _up, abilities = model.tree.down(likelihood, len(level))
-        for (start, end), known in zip(model.spans, abilities, strict=True):
-            if known is None:
-                continue
-            for j in range(start, end):
-                tried = np.flatnonzero(level[:, j] >= 0)
-                without = known[tried] / np.maximum(p[j, level[tried, j]], 1e-12)
-                without /= without.sum(axis=1, keepdims=True)
-                at = first + tried
-                out[0, at, j] = without @ mean[j]
-                out[1, at, j] = without @ (var[j] + mean[j] ** 2) - out[0, at, j] ** 2
-                out[2, at, j] = without @ (slope[j] * nodes * var[j])
-                out[3, at, j] = without @ var[j]
-    return out[0], out[1], out[2], out[3]
+def surprise(of: Prediction, covariance: Floats) -> tuple[float, Way]:
+    """Return how many standard errors the results of one exercise speak for a broken check, and for which way."""
+    return max((_surprise(of, way, covariance), way) for way in Way)
+
+
+def _surprise(of: Prediction, way: Way, covariance: Floats) -> float:
+    """Return how many standard errors of a normal are as rare as a log-likelihood ratio like this one."""
+    p = np.maximum(of.p, _LEAST)
+    weight = np.log(np.maximum(way.chances(p), _LEAST) / p)
+    weight = weight - (p * weight).sum(axis=1, keepdims=True)
+    observed = float(weight[np.arange(len(p)), of.level].sum())
+    pull = np.einsum("ml,mlk->k", weight, of.by_curve)
+    own = float((p * weight**2).sum())
+    of_curve = float(pull @ covariance @ pull) + _BLUR * own
+    total = own + of_curve
+    if total < _LEAST or observed < _DULL * np.sqrt(total):
+        return observed / float(np.sqrt(max(total, _LEAST)))
+    return _r_star(p, weight, of_curve, observed, observed / total)
+
+
+def _r_star(p: Floats, weight: Floats, of_curve: float, observed: float, first_guess: float) -> float:
+    """The sum's cumulant function at the tilt where its mean is what was observed gives the tail."""
+
+    def cumulants(t: float) -> tuple[float, float, float]:
+        tilted = p * np.exp(t * weight)
+        total = tilted.sum(axis=1)
+        mean = (tilted * weight).sum(axis=1) / total
+        spread = (tilted * weight**2).sum(axis=1) / total - mean**2
+        return float(np.log(total).sum()) + of_curve * t**2 / 2, float(mean.sum()) + of_curve * t, float(spread.sum()) + of_curve
+
+    high = first_guess
+    while cumulants(high)[1] < observed and high < _MAX_TILT:
+        high *= 2
+    t = brentq(lambda t: cumulants(t)[1] - observed, 0.0, high, xtol=1e-10) if cumulants(high)[1] > observed else high
+    value, _mean, spread = cumulants(t)
+    r = np.sqrt(max(2 * (t * observed - value), _LEAST))
+    return float(r + np.log(t * np.sqrt(spread) / r) / r)

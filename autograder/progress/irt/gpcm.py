@@ -77,6 +77,16 @@ class Curves:
         mean = (p * level).sum(axis=1)
         return mean, (p * level**2).sum(axis=1) - mean**2
 
+    def derivatives(self, nodes: Floats) -> Floats:
+        """Return dP(level)/d(log slope, intercepts) at each ability. Shapes: (j l parameter q)."""
+        p = np.exp(self.log_p(nodes))
+        level = np.arange(p.shape[1])
+        # The score of a level grows by slope * ability at each step up, and by an intercept from its own step on.
+        by_slope = np.exp(self.log_slope)[:, None, None, None] * level[:, None, None] * nodes
+        by_step = (level[:, None] >= level[None, 1:]).astype(float)[None, :, :, None]
+        score = np.concatenate([by_slope, np.broadcast_to(by_step, (len(p), *by_step.shape[1:3], len(nodes)))], axis=2)
+        return np.asarray(p[:, :, None] * (score - (p[:, :, None] * score).sum(axis=1, keepdims=True)))
+
 
 def one_hot(level: Ints, n_levels: Ints) -> Floats:
     """Return a column per level of every item, 1 where it was reached; level -1 is missing. Shapes: (n j) -> (n s)."""
@@ -140,6 +150,15 @@ def select(curves: Curves, items: Ints | Bools) -> Curves:
     )
 
 
+def prior_precision(family: Family, n_steps: int) -> Floats:
+    """Return the prior's precision of one item's (log slope, intercepts). Shapes: (k k)."""
+    out = np.zeros((n_steps + 1, n_steps + 1))
+    out[0, 0] = family.log_slope_sd**-2
+    within = _WITHIN_SD**2 if n_steps > 1 else 0.0
+    out[1:, 1:] = np.linalg.inv(family.intercept_sd**2 * np.ones((n_steps, n_steps)) + within * np.eye(n_steps))
+    return out
+
+
 def _pool(value: Floats, variance: Floats, sd: float, mean_sd: float, prior_sd: float) -> tuple[float, float]:
     mean = float(value.sum() / (len(value) + sd**2 / mean_sd**2))
     spread = float(((value - mean) ** 2 + variance).sum())
@@ -168,20 +187,14 @@ def _slopes_and_curvature(curves: Curves, counts: Floats, nodes: Floats, family:
 
 
 def _with_priors(gradient: Floats, precision: Floats, curves: Curves, family: Family) -> tuple[Floats, Floats]:
-    precision[:, 0, 0] += family.log_slope_sd**-2
     gradient[:, 0] -= (curves.log_slope - family.log_slope) / family.log_slope_sd**2
     away = curves.intercept - family.intercept
     for n_levels in np.unique(curves.n_levels):
-        of, steps = np.flatnonzero(curves.n_levels == n_levels), np.arange(1, n_levels)
-        block = _prior_precision(family, len(steps))
-        precision[np.ix_(of, steps, steps)] += block
-        gradient[np.ix_(of, steps)] -= away[np.ix_(of, steps - 1)] @ block
+        of, own = np.flatnonzero(curves.n_levels == n_levels), np.arange(n_levels)
+        prior, steps = prior_precision(family, len(own) - 1), own[1:]
+        precision[np.ix_(of, own, own)] += prior
+        gradient[np.ix_(of, steps)] -= away[np.ix_(of, steps - 1)] @ prior[1:, 1:]
     # A level that an item lacks has no data and no curvature: any precision keeps it at 0.
     lonely, index = ~curves.valid[:, 1:], np.arange(1, curves.intercept.shape[1] + 1)
     precision[:, index, index] += lonely
     return gradient, precision
-
-
-def _prior_precision(family: Family, n_steps: int) -> Floats:
-    within = _WITHIN_SD**2 if n_steps > 1 else 0.0
-    return np.asarray(np.linalg.inv(family.intercept_sd**2 * np.ones((n_steps, n_steps)) + within * np.eye(n_steps)))

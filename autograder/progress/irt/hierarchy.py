@@ -45,7 +45,7 @@ from autograder.progress.irt.tree import CHUNK, Effects, Tree
 from autograder.progress.posterior import BARS
 from autograder.progress.scores import Bools, Floats, Ints, Scores
 
-ENGINE = "hierarchy-1"
+ENGINE = "hierarchy-2"
 N_SEARCHED = 300
 # EM steps before each search, and after the last; from an earlier fit of the same cohort one turn does.
 _EM_STEPS, _LAST_STEPS = (8, 4), 3

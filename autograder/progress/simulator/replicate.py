@@ -121,7 +121,7 @@ def _states(p: Floats, eligible: Bools, policy: Policy) -> tuple[tuple[State, ..
 def _alarms(model: Hierarchy, policy: Policy) -> list[bool]:
     sound = np.where(model.level >= 0, 0, -1)
     found = drift.residuals(model, sound, ("sound",))
-    return [abs(r.z) > policy.evidence.max_residual_z for r in found if r.n_tries >= policy.evidence.min_residual_tries]
+    return [r.z > policy.evidence.max_residual_z for r in found if r.n_tries >= policy.evidence.min_residual_tries]
 
 
 def _caught(rng: np.random.Generator, model: Hierarchy, policy: Policy) -> tuple[bool, ...]:
@@ -136,5 +136,5 @@ def _caught(rng: np.random.Generator, model: Hierarchy, policy: Policy) -> tuple
         build_of = np.full(level.shape, -1, dtype=np.intp)
         build_of[:, j] = 0
         (residual,) = drift.residuals(replace(model, level=level), build_of, ("broken",))
-        found.append(abs(residual.z) > policy.evidence.max_residual_z)
+        found.append(residual.z > policy.evidence.max_residual_z)
     return tuple(found)
