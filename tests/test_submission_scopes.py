@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
 
+from autograder.submission.names import read_code
 from autograder.submission.scopes import statements
 
 
@@ -45,3 +47,27 @@ def test_names_of_a_statement(source, binds, now, later):
 def test_only_what_binds_as_it_runs_sees_its_own_names(source, expected):
     """`x = x` needs an earlier x; a loop's body does not need an earlier loop variable."""
     assert statements(ast.parse(source))[0].sees_itself is expected
+
+
+_ODD = [
+    "a = 1; b = a; c = 2\nd = c",
+    "x = 1 \\\n\n",
+    "if a:\n    b = 1\nelse:\n    c = 2  # the end\n",
+    "@first\n@second(x)\ndef f():\n    return g\nh = f",
+    "s = '''one\ntwo'''; t = s\nu = t",
+    "s = '''one\r\ntwo'''\r\nt = s\r\n",
+    "\x0cx = y\n\x0cz = x",
+    "print(w := 1, w)\nfor i in r:\n    w = i",
+    "# -*- coding: latin-1 -*-\nname = other  # \u00e9",
+]
+_OURS = [p.read_text("utf-8") for p in sorted(Path(__file__).parents[1].glob("solutions/*.py"))]
+
+
+@pytest.mark.parametrize("source", [*_ODD, *_OURS])
+def test_a_statement_read_in_its_own_lines_has_the_same_names(source: str):
+    """Cutting the lines is only quicker than writing the statement out again: two may share a line, one may go on."""
+    found = read_code(source)
+
+    assert not found.error
+    assert [s.loads for s in found.statements] == [n.loads for n in statements(ast.parse(source))]
+    assert all(n.binds <= s.binds for s, n in zip(found.statements, statements(ast.parse(source)), strict=True))

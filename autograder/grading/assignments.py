@@ -13,6 +13,7 @@ from autograder.grading.bundle import Bundle, load_bundle
 from autograder.sandbox.box import Box
 from autograder.sandbox.inprocess import open_in_process
 from autograder.sandbox.jail.spec import JobSpec
+from autograder.submission.read import course_code
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Assignments:
         except BootcampError as e:
             self.loaded[assignment_id] = Loaded(None, None, str(e))
         else:
+            course_code(bundle.manifest)  # parsed here, once, for every referee
             self.loaded[assignment_id] = Loaded(bundle, open_in_process(bundle.program()))
         return True
 

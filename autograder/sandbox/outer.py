@@ -71,12 +71,16 @@ class Interpreter:
 
 @dataclass(frozen=True)
 class Contents:
-    """What of ours a jail shows: single files of this package, whole folders and where they stand inside, and what runs."""
+    """What of ours a jail shows: single files of this package, whole folders and where they stand inside, and what runs.
+
+    `quick_fork` says whether a fork must cost little, or what is forked must run fast: see environment().
+    """
 
     module: str
     files: tuple[Path, ...]
     folders: Mapping[str, str] = field(default_factory=dict)
     argument: str = ""
+    quick_fork: bool = True
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -99,8 +103,13 @@ def inside(path: Path) -> str:
     return f"{ROOM}/autograder/{path.relative_to(Path(__file__).parents[1])}"
 
 
-def environment(room: str = ROOM) -> dict[str, str]:
-    """Return the whole environment of the zygote and so of every job: no variable of ours goes in."""
+def environment(room: str = ROOM, *, quick_fork: bool = True) -> dict[str, str]:
+    """Return the whole environment of the zygote and so of every job: no variable of ours goes in.
+
+    Huge pages make a fork cheap, since there are fewer page tables to copy, but glibc alone honours the tunable, and its
+    allocator is slower than Python's own: what runs for long after its fork does better without.
+    """
+    allocator = {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if quick_fork else {}
     return {
         "PATH": "/usr/bin:/bin",
         "HOME": HOME,
@@ -116,9 +125,7 @@ def environment(room: str = ROOM) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "",
-        # Huge pages make the fork cheap: fewer page tables to copy. glibc alone honours the tunable.
-        "PYTHONMALLOC": "malloc",
-        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+        **allocator,
     }
 
 

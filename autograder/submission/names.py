@@ -73,7 +73,21 @@ def _code(source: str) -> Code:
         tree = ast.parse(source)
     if len(tree.body) > _MAX_STATEMENTS:
         raise ValueError(f"{len(tree.body)} statements in one cell; at most {_MAX_STATEMENTS} are read")
-    return Code(source, tuple(_statement(n) for n in tree.body), tree)
+    return Code(source, tuple(_statement(n, text) for n, text in zip(tree.body, _texts(source, tree.body), strict=True)), tree)
+
+
+def _texts(source: str, body: list[ast.stmt]) -> list[str]:
+    """Return each statement's own lines, or "" where they are not its alone (`a = 1; b = 2`) or not told by their number."""
+    if "\r" in source or "\f" in source:
+        return [""] * len(body)
+    lines = source.split("\n")
+    spans = [(_first_line(n), n.end_lineno or n.lineno) for n in body]
+    befores = [0, *(last for _, last in spans[:-1])]
+    afters = [*(first for first, _ in spans[1:]), len(lines) + 1]
+    return [
+        "\n".join(lines[first - 1 : last]) if before < first and last < after else ""
+        for (first, last), before, after in zip(spans, befores, afters, strict=True)
+    ]
 
 
 def _depth(source: str) -> int:
@@ -87,12 +101,14 @@ def _depth(source: str) -> int:
     return deepest
 
 
-def _statement(node: ast.stmt) -> Statement:
-    decorators = getattr(node, "decorator_list", [])
-    first = min([node.lineno, *(d.lineno for d in decorators)])
-    found = names(node)
+def _first_line(node: ast.stmt) -> int:
+    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+
+
+def _statement(node: ast.stmt, text: str) -> Statement:
+    found = names(node, text)
     star = isinstance(node, ast.ImportFrom) and any(a.name == "*" for a in node.names)
-    return Statement(first, node.end_lineno or node.lineno, found.binds | _changed(node), found.loads, star)
+    return Statement(_first_line(node), node.end_lineno or node.lineno, found.binds | _changed(node), found.loads, star)
 
 
 def _changed(node: ast.AST) -> frozenset[str]:

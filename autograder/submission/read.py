@@ -16,10 +16,11 @@ import builtins
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from autograder.course import Exercise, Manifest
 from autograder.submission.model import Answer, Cell, Submission
-from autograder.submission.names import Statement, read_code
+from autograder.submission.names import Code, Statement, read_code
 from autograder.submission.notebook import RawCell, parse
 
 _BUILTINS = frozenset(dir(builtins))
@@ -39,6 +40,13 @@ def read(raw: bytes, manifest: Manifest, lent: Mapping[str, str] | None = None) 
     for e in manifest.exercises:
         whole.merge(reader.part(e))
     return Submission(manifest.assignment, hashlib.sha256(raw).hexdigest(), reader.render(whole), answers, ())
+
+
+@lru_cache(maxsize=64)
+def course_code(manifest: Manifest) -> Mapping[str, Code]:
+    """Return the course's own cells and stubs, parsed, by their source: most of a notebook is what we gave out."""
+    sources = {*(c.source for c in manifest.cells if c.kind != "text"), *(e.stub for e in manifest.exercises)}
+    return {source: read_code(source) for source in sources}
 
 
 def assignment_named_in(raw: bytes) -> str:
@@ -68,11 +76,12 @@ class _Part:
 class _Reader:
     def __init__(self, manifest: Manifest, raw: list[RawCell], lent: Mapping[str, str]) -> None:
         self.manifest, self.raw, self.lent = manifest, raw, lent
-        self.code = [read_code(c.source) for c in raw]
-        self.setup = [Cell(c.id, read_code(c.source).source) for c in manifest.cells if c.kind == "setup"]
+        ours = course_code(manifest)
+        self.code = [ours.get(c.source) or read_code(c.source) for c in raw]
+        self.setup = [Cell(c.id, ours[c.source].source) for c in manifest.cells if c.kind == "setup"]
         self.setup += [Cell(f"the course's {id}", source) for id, source in lent.items()]
-        self.given = frozenset().union(*(read_code(c.source).binds for c in self.setup))
-        self.stubs = {e.id: read_code(e.stub) for e in manifest.exercises}
+        self.given = frozenset().union(*((ours.get(c.source) or read_code(c.source)).binds for c in self.setup))
+        self.stubs = {e.id: ours[e.stub] for e in manifest.exercises}
         self.owner = {name: e for e in manifest.exercises for name in e.names}
         self.chosen = {e.id: self._choose(e) for e in manifest.exercises}
         self.answers_in: dict[int, list[Exercise]] = {}

@@ -42,10 +42,12 @@ def union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
     return frozenset().union(*sets)
 
 
-def names(node: ast.stmt) -> Names:
-    """Return the names of one top-level statement. Raises: SyntaxError where the compiler would."""
-    # Written out again, because two statements may share a line and one may span many.
-    table = symtable.symtable(ast.unparse(node), "<cell>", "exec")
+def names(node: ast.stmt, text: str = "") -> Names:
+    """Return the names of one top-level statement, whose source is `text` where the caller has it alone.
+
+    Raises: SyntaxError where the compiler would.
+    """
+    table = _table(node, text)
     symbols = table.get_symbols()
     binds = {s.get_name() for s in symbols if s.is_assigned() or s.is_imported() or s.is_namespace()}
     now = {s.get_name() for s in symbols if s.is_referenced()}
@@ -55,12 +57,22 @@ def names(node: ast.stmt) -> Names:
         (now if runs_now else later).update(loaded)
     if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
         now.add(node.target.id)
-    return Names(node.lineno, frozenset(binds), frozenset(now), frozenset(later), _binds_as_it_runs(node))
+    return Names(node.lineno, frozenset(binds), frozenset(now), frozenset(later), _binds_as_it_runs(node, text))
 
 
-def _binds_as_it_runs(node: ast.stmt) -> bool:
+def _table(node: ast.stmt, text: str) -> symtable.SymbolTable:
+    if text:
+        try:
+            return symtable.symtable(text + "\n", "<cell>", "exec")
+        except SyntaxError:  # the lines alone may not stand: `x = 1 \\` goes on in an empty one
+            pass
+    return symtable.symtable(ast.unparse(node), "<cell>", "exec")
+
+
+def _binds_as_it_runs(node: ast.stmt, text: str) -> bool:
     blocks = ast.For | ast.While | ast.If | ast.With | ast.Try | ast.Match
-    return isinstance(node, blocks) or any(isinstance(n, ast.NamedExpr) for n in ast.walk(node))
+    walrus = (":=" in text or not text) and any(isinstance(n, ast.NamedExpr) for n in ast.walk(node))
+    return isinstance(node, blocks) or walrus
 
 
 def _children(table: symtable.SymbolTable, runs_now: bool) -> Iterator[tuple[symtable.SymbolTable, bool]]:
