@@ -11,6 +11,7 @@ from pathlib import Path
 from autograder.errors import BootcampError
 
 _MIN_SEED_CHARS = 32
+TRANSCRIPT_KEYS = "transcripts"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Home:
     @property
     def transcript_keys(self) -> Path:
         """What signs transcripts, and the public keys to check them with."""
-        return self.path / "transcripts"
+        return self.path / TRANSCRIPT_KEYS
 
     @property
     def seed_file(self) -> Path:

@@ -13,7 +13,7 @@ import pytest
 from tornado import web
 
 from autograder.records import Ledger
-from autograder.service import handlers
+from autograder.service import handlers, learners
 from autograder.service.app import MAX_BODY_BYTES
 from autograder.service.desk import Desk
 from autograder.service.roles import ENTER, FLAGS, INSIDE, PUBLIC, READ_ALL, ROLES
@@ -38,6 +38,14 @@ OWN = {"student": 200}  # the attempt is the student's; to everybody else it doe
 EXPECTED: dict[str, tuple[str, dict[str, tuple]]] = {
     "": ("", {"GET": (EVERYBODY, 302)}),
     "me": ("me", {"GET": (EVERYBODY, 200)}),
+    "me/progress": ("me/progress", {"GET": (EVERYBODY, 200)}),
+    "me/progress/wish": ("me/progress/wish", {"POST": (EVERYBODY, {"student": 400})}),  # without a wish; who is not enrolled: 404
+    "me/data": ("me/data", {"GET": (EVERYBODY, 200)}),
+    "me/transcripts": ("me/transcripts", {"GET": (EVERYBODY, 200), "POST": (EVERYBODY, {"student": 400})}),  # nothing is chosen
+    f"me/transcripts/{ID}/paper": ("me/transcripts/1-x/paper", {"GET": (EVERYBODY, 404)}),
+    f"me/transcripts/{ID}/withdraw": ("me/transcripts/1-x/withdraw", {"POST": (EVERYBODY, 404)}),
+    f"verify/{ID}": ("verify/1-x", {"GET": (NOBODY_ASKED, 404)}),
+    rf"verify/{ID}/(transcript\.json|transcript\.sig|key\.pem)": ("verify/1-x/key.pem", {"GET": (NOBODY_ASKED, 404)}),
     f"me/attempt/{ID}": ("me/attempt/{attempt}", {"GET": (EVERYBODY, OWN)}),
     f"me/attempt/{ID}/state": ("me/attempt/{attempt}/state", {"GET": (EVERYBODY, OWN)}),
     f"me/attempt/{ID}/dispute": ("me/attempt/{attempt}/dispute", {"POST": (EVERYBODY, 404)}),
@@ -150,7 +158,7 @@ def test_every_answer_carries_the_security_headers(world: World, real: dict[str,
 
 def test_a_method_that_the_table_does_not_name_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A handler may grow a method; it exists only once the table says who may use it."""
-    monkeypatch.setattr(handlers.OwnWork, "delete", lambda self: self.finish("gone"), raising=False)
+    monkeypatch.setattr(learners.Overview, "delete", lambda self: self.finish("gone"), raising=False)
 
     assert world.ask("me", "organizer", "DELETE").status == 405
 
@@ -214,7 +222,7 @@ def test_an_unknown_student_does_not_exist(world: World, filled: cohort_world.Wo
 def test_a_form_of_a_stranger_is_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cookie alone never authorises a writing method: without the page's XSRF token the sender is nobody (403)."""
     route = next(r for r in ROUTES if r.path == "me")
-    monkeypatch.setattr(handlers.OwnWork, "post", lambda self: self.finish("written"), raising=False)
+    monkeypatch.setattr(learners.Overview, "post", lambda self: self.finish("written"), raising=False)
     monkeypatch.setattr(Guarded, "initialize", lambda self, needs: setattr(self, "needs", {**needs, "POST": INSIDE}))
     cookie = web.create_signed_value(world.cookie_secret, "service-bootcamp", "student").decode()
 
@@ -238,7 +246,7 @@ def test_a_page_asks_the_hub_once(world: World, monkeypatch: pytest.MonkeyPatch)
     )
     cookie = web.create_signed_value(world.cookie_secret, "service-bootcamp", "student").decode()
 
-    page = world.ask("me", Cookie=f"service-bootcamp={cookie}", Sec_Fetch_Mode="navigate")
+    page = world.ask("me/progress", Cookie=f"service-bootcamp={cookie}", Sec_Fetch_Mode="navigate")
 
     assert 'name="_xsrf"' in page.body
     assert asked == ["False"]
@@ -327,7 +335,7 @@ def test_a_slow_page_does_not_hold_up_the_others(world: World, monkeypatch: pyte
     for path, role in (("me", "student"), ("cohort", "organizer"), ("healthz", None)):
         world.ask(path, role)
 
-    assert used == ["own_work", "cohort", "last_event"]
+    assert used == ["overview", "cohort", "last_event"]
 
 
 def test_terms_of_the_world_are_as_the_tests_believe(filled: cohort_world.World, ledger: Ledger) -> None:
@@ -338,11 +346,12 @@ def test_terms_of_the_world_are_as_the_tests_believe(filled: cohort_world.World,
     assert {a.assignment for a in ledger.attempts()} == {a.id for a in list(filled.course)[: cohort_world.N_OPEN]}
 
 
-def test_public_routes_are_the_three_that_must_be() -> None:
-    """Nobody is asked who they are at the health check, the assets and the way back from the login, and nowhere else."""
+def test_public_routes_are_those_that_must_be() -> None:
+    """Nobody is asked who they are at the health check, the assets, the way back from the login and a transcript's address."""
     public = {r.path for r in ROUTES if PUBLIC in r.needs.values()}
 
-    assert public == {"healthz", r"static/([a-z]+\.[a-z]+)", "oauth_callback"}
+    verify = {f"verify/{ID}", rf"verify/{ID}/(transcript\.json|transcript\.sig|key\.pem)"}
+    assert public == {"healthz", r"static/([a-z]+\.[a-z]+)", "oauth_callback", *verify}
 
 
 def test_the_style_sheet_is_served_from_memory_only(world: World, tmp_path: Path) -> None:

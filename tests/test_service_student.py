@@ -118,6 +118,7 @@ def test_our_fault_is_said_aloud_and_its_reason_kept_from_the_student(desk: Desk
 )
 def test_an_assignment_says_where_it_stands(desk: Desk, arrange, word: str) -> None:
     """From nothing handed in to everything passed, the card has one word for it, and the page can show it."""
+    desk.ledger.record("assignment.released", NOW, "ines", None, {"assignment": "t1_attention", "files": {}, "gate": "a test"})
     arrange(desk)
 
     assert card(desk, "ada").mark.word == word

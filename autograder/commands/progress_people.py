@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +11,6 @@ from autograder.commands.progress_audit import by_whom
 from autograder.errors import BootcampError
 from autograder.home import Home
 from autograder.records import Ledger
-
-if TYPE_CHECKING:
-    from autograder.progress import Finding
 
 
 @click.command("explain")
@@ -30,37 +26,15 @@ def explain(home: Home, student: str, cohort: str | None, as_of: int | None, own
     report, names = progress.evaluate_course(home, courses.load(home.course_root), cohort, as_of)
     found = progress.find(report, names, student)
     if own:
-        for line in own_view(found):
+        from autograder.progress.own import ASK, own_view
+
+        for line in (*own_view(found), ASK):
             click.echo(line)
     else:
         progress.explain(report, names, student)
     with Ledger.open(home.ledger_url) as ledger:
         for line in _decided(ledger, found.pseudonym):
             click.echo(line)
-
-
-def own_view(found: Finding) -> list[str]:
-    """Return what a student reads of themselves: their evidence, a band once it has settled, and what they may ask for."""
-    from autograder.progress import State
-
-    lines = [f"What counts so far: your first tries of {found.n_items} exercises in {found.n_notebooks} notebooks."]
-    if found.n_skipped:
-        lines.append(f"You handed in {found.n_skipped} exercises as they were; they say nothing about you, for or against.")
-    lines += [f"Set aside, and not counted: {a}. You will be heard before anything follows from it." for a in found.set_aside]
-    if found.state is State.NEEDS_EVIDENCE:
-        lines.append("It is too early to say more. That is no judgement.")
-        if found.settle and found.settle.next:
-            names = ", ".join(f"{i.title} ({i.exercise})" for i in found.settle.next)
-            lines.append(f"What would tell most: a first try of {names}.")
-    else:
-        low, high = found.interval90
-        lines.append(f"Your estimate is a band and moves with new work: {low:+.1f} to {high:+.1f}, where 0 is the cohort's middle.")
-        lines.append("Later tries never lower it, and your speed, hours and name never enter it.")
-    if found.why:
-        lines += [f"Hard, and solved at your first try: {s.title} ({s.exercise})." for s in found.why.hardest]
-    lines.append("Nobody is turned down by this number: a person reads your work before anything is decided.")
-    lines.append("You can ask for an exclusion, a regrade or a human review: tell an instructor, who records it with your reason.")
-    return lines
 
 
 @click.command("shortlist")

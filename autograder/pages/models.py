@@ -38,6 +38,7 @@ class ExerciseRow:
     points: Annotated[str, "Points earned; a dash when we could not grade it. A bonus exercise earns none."]
     max_points: Annotated[str, "Points that the exercise is worth; empty for a bonus."]
     tries: Annotated[str, "How often an answer was handed in so far; handing in the empty exercise does not count."]
+    time: Annotated[str, "Computing that the hidden checks of the answer took."]
     hint: Annotated[str, "What the first failed check noticed."]
     more_hints: Annotated[tuple[str, ...], "What further failed checks noticed."]
     checks: Annotated[str, "How many hidden checks accepted the answer."]
@@ -110,6 +111,7 @@ class AttemptPage:
     assignment: Annotated[str, "The assignment's title."]
     attempt: Annotated[AttemptView, "The attempt."]
     n_attempts: Annotated[int, "How many attempts there are at this assignment."]
+    others: Annotated[tuple[AttemptLink, ...], "The other attempts at it, newest first."]
     snapshot: Annotated[Snapshot, "Which state of the records this is."]
 
 

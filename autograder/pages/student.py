@@ -43,12 +43,12 @@ def card(
     return AssignmentCard(
         id=assignment_id,
         title=catalog.name(assignment_id),
-        place=_place(assignment),
+        place=place(assignment),
         due=Moment.of(due) if due else None,
         mark=newest.mark if newest else wording.NOT_HANDED_IN,
         max_points=newest.max_points if newest else wording.number(manifest.max_points if manifest else None),
         newest=newest,
-        earlier=tuple(_link(a, states) for a in reversed(result.attempts[:-1])) if result else (),
+        earlier=tuple(link(a, states) for a in reversed(result.attempts[:-1])) if result else (),
     )
 
 
@@ -89,11 +89,13 @@ def _late(lateness: Lateness) -> str:
     return f"Handed in late, on day {lateness.n_days} after the due date{kept}."
 
 
-def _place(assignment: Assignment | None) -> str:
+def place(assignment: Assignment | None) -> str:
+    """Return an assignment's week and track."""
     return f"Week {assignment.week} · {assignment.track}" if assignment else "No longer in the course"
 
 
-def _link(attempt: AttemptResult, states: Queued) -> AttemptLink:
+def link(attempt: AttemptResult, states: Queued) -> AttemptLink:
+    """Return an attempt as something to go to."""
     return AttemptLink(
         id=attempt.attempt.id,
         number=attempt.number,
@@ -116,11 +118,18 @@ def _row(verdict: Verdict, exercise: Exercise | None, tries: Tries | None) -> Ex
         points=wording.number(verdict.points) if verdict.max_points else "bonus",
         max_points=wording.number(verdict.max_points) if verdict.max_points else "",
         tries=str(tries.n_tries) if tries else "0",
+        time=_time(verdict),
         hint="" if verdict.status is Status.SKIPPED else verdict.hint,  # the mark says it already
         more_hints=tuple(dict.fromkeys(hints)),
         checks=f"{n_passed} of {len(verdict.checks)}" if verdict.checks else wording.NOTHING,
         notes=() if verdict.status is Status.INFRA else verdict.notes,  # why we failed is for us, not for the student
     )
+
+
+def _time(verdict: Verdict) -> str:
+    if not verdict.checks or verdict.status is Status.SKIPPED:
+        return wording.NOTHING
+    return "< 0.1 s" if verdict.cpu_s < 0.05 else f"{verdict.cpu_s:.1f} s"
 
 
 def _verdict_mark(verdict: Verdict) -> Mark:

@@ -148,6 +148,10 @@ class Report:
     grader_builds: tuple[str, ...] = ()
     suspects: tuple[Suspect, ...] = ()
 
+    def of(self, pseudonym: str) -> Finding | None:
+        """Return what is said of one student, None when the report does not know them."""
+        return next((f for f in self.students if f.pseudonym == pseudonym), None)
+
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON data; `from_json` is its inverse."""
         return asdict(self)

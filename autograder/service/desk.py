@@ -11,6 +11,7 @@ from pathlib import Path
 from autograder.course import Course, load
 from autograder.errors import CourseError
 from autograder.grading.passed import Stamps
+from autograder.home import TRANSCRIPT_KEYS as KEYS
 from autograder.pages import estimates, student, wording
 from autograder.pages.catalog import Catalog
 from autograder.pages.cohort import Lines, View, cohort_page
@@ -23,6 +24,7 @@ from autograder.service import disputes, grading
 from autograder.service.background import OwnProcess, Surveys
 from autograder.service.exchange import Exchange, Refused
 from autograder.survey import take
+from autograder.transcripts.keys import Keys
 
 _LONG_S = 60.0
 
@@ -44,6 +46,7 @@ class Desk:
     policy: Policy
     surveys: Surveys
     exchange: Exchange
+    keys: Keys
 
     @classmethod
     def of(
@@ -57,7 +60,8 @@ class Desk:
         exchange = exchange_of(course, ledger, state, clock)
         here = partial(take, ledger)
         surveys = Surveys(course, ledger, policy, clock, *((OwnProcess(url),) if url else (here, _LONG_S)))
-        return cls(Catalog(course, exchange.extensions.all), ledger, clock, policy, surveys, exchange)
+        catalog = Catalog(course, exchange.extensions.all)
+        return cls(catalog, ledger, clock, policy, surveys, exchange, Keys(state / KEYS))
 
     def reload(self) -> None:
         """Take course.toml as it is now; while it cannot be read the old one holds, and the Grading page says why."""
@@ -92,9 +96,10 @@ class Desk:
         for result in self.ledger.results(pseudonym):
             for attempt in result.attempts:
                 if attempt.attempt.id == attempt_id:
-                    states = Queued.of(self.ledger, [attempt])
+                    states = Queued.of(self.ledger, result.attempts)
                     view = student.attempt_view(self.catalog, result, attempt, states, (name, pseudonym))
-                    return AttemptPage(name, self.catalog.name(result.assignment), view, len(result.attempts), snapshot)
+                    others = tuple(student.link(a, states) for a in reversed(result.attempts) if a is not attempt)
+                    return AttemptPage(name, self.catalog.name(result.assignment), view, len(result.attempts), others, snapshot)
         return None
 
     def own_state(self, name: str, attempt_id: str) -> tuple[Mark, int] | None:
@@ -142,7 +147,7 @@ class Desk:
         person, name = found
         self._looked_at(person, viewer, {"page": "person"})
         survey = self.surveys.newest(person.cohort)
-        finding = next((f for f in survey.report.students if f.pseudonym == pseudonym), None)
+        finding = survey.report.of(pseudonym)
         newest, cards = self._cards(self.ledger.results(pseudonym), (name, pseudonym))
         return PersonPage(
             name=name,

@@ -53,14 +53,6 @@ class Start(Page):
         self.redirect(self.settings["prefix"] + ("cohort" if self.who.may(READ_ALL) else "me"))
 
 
-class OwnWork(Page):
-    """A person's own results, whoever they are."""
-
-    async def get(self) -> None:
-        page = await self.ask(self.desk.own_work, self.who.name)
-        self.place("me.html", page=page, live=True, here="me")
-
-
 class OwnAttempt(Page):
     """One own attempt; somebody else's does not exist here."""
 

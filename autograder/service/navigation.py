@@ -21,6 +21,7 @@ NAVIGATION = (
     Link("cohort", "Students", READ_ALL),
     Link("grading", "Grading", GRADE),
     Link("me", "My work", INSIDE),
+    Link("me/progress", "My progress", INSIDE),
 )
 
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from tornado import web
 
-from autograder.service import api, handlers
+from autograder.service import api, handlers, learners
 from autograder.service.roles import FLAGS, GRADE, INSIDE, PUBLIC, READ_ALL
 from autograder.service.shell import Callback
 
@@ -39,7 +39,15 @@ def _route(path: str, handler: type[web.RequestHandler], **needs: str) -> Route:
 
 ROUTES: tuple[Route, ...] = (
     _get("", handlers.Start, INSIDE),
-    _get("me", handlers.OwnWork, INSIDE),
+    _get("me", learners.Overview, INSIDE),
+    _get("me/progress", learners.Journey, INSIDE),
+    _route("me/progress/wish", learners.Wish, POST=INSIDE),
+    _get("me/data", learners.OwnData, INSIDE),
+    _route("me/transcripts", learners.Transcripts, GET=INSIDE, POST=INSIDE),
+    _get(f"me/transcripts/{_ID}/paper", learners.Paper, INSIDE),
+    _route(f"me/transcripts/{_ID}/withdraw", learners.Withdraw, POST=INSIDE),
+    _get(f"verify/{_ID}", learners.Verify, PUBLIC),
+    _get(rf"verify/{_ID}/(transcript\.json|transcript\.sig|key\.pem)", learners.Proof, PUBLIC),
     _get(f"me/attempt/{_ID}", handlers.OwnAttempt, INSIDE),
     _get("cohort", handlers.Cohort, READ_ALL),
     _get(f"cohort/student/{_ID}", handlers.Person, FLAGS),

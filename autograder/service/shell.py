@@ -100,6 +100,12 @@ class Shell(web.RequestHandler):
         }
         self.finish(environment.get_template(template).render({**around, **values}))
 
+    def hand(self, kind: str, name: str, content: bytes) -> None:
+        """Hand over a file to keep and end the request; `name` is ours."""
+        self.set_header("Content-Type", kind)
+        self.set_header("Content-Disposition", f'attachment; filename="{name}"')
+        self.finish(content)
+
     def page_token(self) -> str:
         """Return what a form on this page proves itself with; "" where nobody is signed in by cookie."""
         return ""
