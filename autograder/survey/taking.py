@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from autograder.course import Course
@@ -14,7 +14,10 @@ from autograder.records import Ledger
 from autograder.survey import counts
 from autograder.survey.counts import Activity, AssignmentCount, ExerciseCount
 from autograder.survey.fairness import Fairness, fairness
+from autograder.survey.health import Health, healths
+from autograder.survey.items import ItemFit, item_fits
 from autograder.survey.shapes import Density, Paths, density, paths
+from autograder.survey.stuck import StuckCount, stuck
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,9 @@ class Survey:
     exercises: tuple[ExerciseCount, ...]
     assignments: tuple[AssignmentCount, ...]
     activity: Activity
+    health: tuple[Health, ...] = ()
+    fits: tuple[ItemFit, ...] = ()
+    stuck: StuckCount = field(default_factory=lambda: StuckCount(0, ()))
 
 
 def take(ledger: Ledger, cohort: str, course: Course, policy: Policy, at: datetime) -> Survey:
@@ -65,5 +71,8 @@ def take(ledger: Ledger, cohort: str, course: Course, policy: Policy, at: dateti
         exercises=counts.exercises(read.first_tries, known),
         assignments=counts.assignments(rows, order),
         activity=counts.activity(rows, len(students), sum(s.left_at is not None for s in students), len(order), at),
+        health=healths(ledger, cohort, event, read.first_tries, order),
+        fits=item_fits(model, report.students),
+        stuck=stuck(read.first_tries, frozenset(s.pseudonym for s in students if s.left_at)),
         cost_s=time.process_time() - began,
     )
