@@ -133,14 +133,20 @@ def test_the_simulation_writes_its_table(home: Home, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(study, "quick", lambda: study.Plan({Case(Setting.ALL, 24, warm=False): 2}))
     # Their own tests are elsewhere; here the table is.
-    monkeypatch.setattr(speed, "measure", lambda: [speed.Speed("nothing", 0.5, 1.0)])
-    monkeypatch.setattr(rebuilding, "rebuilt_flags", lambda ledger, policy, seed, n: (30, 4, 1))
-    found = run(home, "simulate", "--out", str(tmp_path / "out"))
+    monkeypatch.setattr(speed, "measure", lambda others: [speed.Speed("nothing", 0.5, 1.0), speed.Speed("ours", 0.1, None)])
+    monkeypatch.setattr(rebuilding, "rebuilt_flags", lambda ledger, policy, seed, n, warm: (30, 4, 1))
+    asked = ("simulate", "--out", str(tmp_path / "out"), "--cohorts", str(tmp_path / "cohorts"))
+    found = run(home, *asked)
 
     assert "S2 N=24 cold, 2 cohorts" in found.output
-    assert "of 30 rows with 4 flags, rebuilt otherwise" in found.output
+    assert "of 30 rows with 4 flags rebuilt otherwise" in found.output
     assert "MISSED" in found.output.split("rebuilt otherwise")[1].splitlines()[0]
     data = json.loads((tmp_path / "out" / "table.json").read_text("utf-8"))
-    assert {r["number"] for r in data["rows"]} >= {1, 2, 3, 4, 5, 7, 9}
+    assert {r["number"] for r in data["rows"]} == {1, 2, 3, 4, 5, 6, 7, 9}
+    assert {p.name for p in (tmp_path / "cohorts").iterdir()} == {"made-by.txt", "s2-n24-cold-000.npz", "s2-n24-cold-001.npz"}
+    # The same again from the shelf, without a minute of computing; and half a study is not published.
+    assert run(home, *asked, "--minutes", "0").output.split("speed")[0] == found.output.split("speed")[0]
+    with pytest.raises(BootcampError, match="--publish needs --full"):
+        run(home, *asked, "--publish")
     plot = json.loads((tmp_path / "out" / "reliability-s2-n24-cold.vl.json").read_text("utf-8"))
     assert "48 students" in plot["title"]

@@ -34,6 +34,18 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger,
 
 
 @pytest.mark.slow
+def test_every_row_is_rebuilt_bit_for_bit_against_a_bank(tmp_path: Path) -> None:
+    """The bank is in the log, too: what was said against it is said again."""
+    with sqlite_ledger(tmp_path) as ledger:
+        n_rows, _n_flags, n_differ = rebuilding.rebuilt_flags(ledger, POLICY, seed=9, n=12, warm=True)
+        found = audit.newest(ledger, COHORT)
+
+    assert (n_rows, n_differ) == (3 * 12, 0)
+    assert found is not None
+    assert found.payload["bank"]
+
+
+@pytest.mark.slow
 def test_every_row_is_rebuilt_bit_for_bit(recorded: tuple[Ledger, tuple[int, int, int]]) -> None:
     """Three evaluations of 24 students, flags among them: none differs."""
     _ledger, (n_rows, n_flags, n_differ) = recorded

@@ -22,7 +22,7 @@ def test_the_shipped_policy_has_the_agreed_thresholds() -> None:
     assert (e.tiers, e.kinds, e.skipped) == (("A", "B"), ("verified",), "missing")
     assert (s.watch, s.provisional, s.provisional_twice, s.dropped_below, s.strict) == (0.4, 0.8, 0.65, 0.5, False)
     assert (POLICY.rising.chance, POLICY.rising.min_weeks, POLICY.rising.min_tracks) == (0.9, 4, 2)
-    assert (POLICY.shortlist.alpha, POLICY.integrity.hold_below, e.max_residual_z) == (0.2, 0.5, 3.5)
+    assert (POLICY.shortlist.alpha, POLICY.integrity.hold_below, e.max_residual_z) == (0.2, 0.5, 3.3)
 
 
 @pytest.mark.parametrize(

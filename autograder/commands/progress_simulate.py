@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
@@ -15,35 +15,41 @@ from autograder.errors import BootcampError
 from autograder.home import Home
 from autograder.records import Ledger
 
-if TYPE_CHECKING:
-    from autograder.progress import Policy
-    from autograder.progress.simulator.metrics import Replicates
-    from autograder.progress.simulator.table import Row
+_FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command("simulate")
-@click.option("--full", is_flag=True, help="Every setting (S0 to S4) and size (30 to 2,000), cold and warm; CPU-hours of it.")
+@click.option("--full", is_flag=True, help="Every setting (S0 to S4) and size (30 to 2,000), cold and warm; half an hour of CPU.")
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="With --full: a share of the replications.")
 @click.option("--minutes", type=float, default=math.inf, help="Stop after so many CPU minutes, with what there is.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=None, help="Write table.json and plots there.")
-def simulate(full: bool, scale: float, minutes: float, out: Path | None) -> None:
-    """Follow made-up cohorts with known abilities through their course, and print the tracker's numbers with their errors."""
+@click.option("--cohorts", type=_FOLDER, default=None, help="Keep every cohort's results there, and go on from what is there.")
+@click.option("--out", type=_FOLDER, default=None, help="Write table.json and plots there.")
+@click.option("--publish", is_flag=True, help="With --full: write the table and the diagram into this checkout's documentation.")
+@click.pass_obj
+def simulate(home: Home, full: bool, scale: float, minutes: float, cohorts: Path | None, out: Path | None, publish: bool) -> None:
+    """Follow made-up cohorts with known abilities through their course, and print the tracker's nine numbers with their errors."""
     from autograder.progress import load_policy
-    from autograder.progress.simulator import study, table
+    from autograder.progress.simulator import numbers, published, standing, study, table
+    from autograder.progress.simulator.shelf import Shelf
 
+    if publish and not full:
+        raise BootcampError("--publish needs --full: what is published has every setting and size.")
     policy, began = load_policy(), time.process_time()
     plan = study.full(scale) if full else study.quick()
+    shelf = Shelf.open(cohorts, policy) if cohorts else None
     replicates = []
     with click.progressbar(length=plan.n_total, label="cohorts") as bar:
-        for one in study.run(plan, policy, lambda: time.process_time() - began > 60 * minutes):
+        for one in study.run(plan, policy, lambda: time.process_time() - began > 60 * minutes, shelf):
             replicates.append(one)
             bar.update(1)
-    found = [*table.rows(replicates, policy), *_speed(), *_rebuilt(policy)]
+    found = [*numbers.rows(replicates, policy), *standing.rows(policy)]
     click.echo(table.text(found))
-    click.echo("6  agreement with R mirt: pytest tests/test_progress_irt_flat.py (it needs the reference values)")
-    click.echo(f"{len(replicates)} of {plan.n_total} cohorts; ± is one standard error over cohorts (jackknife).")
+    click.echo(f"{len(replicates)} of {plan.n_total} cohorts; ± is one standard error over cohorts (jackknife), persons or runs.")
+    data = table.as_json(found, replicates, numbers.PROBABLE)
     if out:
-        _write(out, found, replicates)
+        _write(out, data)
+    if publish:
+        published.publish(data, home.course_root)
 
 
 @click.command("bench")
@@ -84,35 +90,10 @@ def reliability(home: Home, cohort: str | None, out: Path | None) -> None:
         out.write_text(plots.svg(plots.prospective(bins)), "utf-8")
 
 
-def _speed() -> list[Row]:
-    from autograder.progress.simulator import speed
-    from autograder.progress.simulator.metrics import Number
-    from autograder.progress.simulator.table import Row
-
-    found = [s for s in speed.measure() if s.target_s]
-    nan = float("nan")
-    return [
-        Row(7, s.what, "speed, CPU-s of one thread", f"<= {s.target_s:g}", Number(s.cpu_s, nan), s.cpu_s <= (s.target_s or 0), 0)
-        for s in found
-    ]
-
-
-def _rebuilt(policy: Policy) -> list[Row]:
-    from autograder.progress.simulator import rebuilding
-    from autograder.progress.simulator.metrics import Number
-    from autograder.progress.simulator.table import Row
-
-    with tempfile.TemporaryDirectory() as folder, Ledger.open(f"sqlite:///{folder}/ledger.sqlite") as ledger:
-        n_rows, n_flags, n_differ = rebuilding.rebuilt_flags(ledger, policy, seed=9, n=40)
-    what = f"of {n_rows} rows with {n_flags} flags, rebuilt otherwise"
-    return [Row(9, what, "audit, 40 students, 3 evaluations", "0", Number(n_differ, float("nan")), n_differ == 0, 0)]
-
-
-def _write(out: Path, found: list[Row], replicates: Replicates) -> None:
-    from autograder.progress.simulator import plots, table
+def _write(out: Path, data: Mapping[str, Any]) -> None:
+    from autograder.progress.simulator import plots
 
     out.mkdir(parents=True, exist_ok=True)
-    data = table.as_json(found, replicates)
     (out / "table.json").write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", "utf-8")
     drawings = {"calibration": plots.calibration_by_week(data["rows"])}
     for case in dict.fromkeys(d["case"] for d in data["reliability"]):

@@ -13,7 +13,8 @@ The ratio is a sum over students of what their level weighs. Its tail is Barndor
 approximation with the sum's own skewness, given as standard errors of a normal. A normal's own tail would be wrong by
 factors here: most of such a sum comes from few unlikely answers. The bank's curve is itself an estimate, and what its
 covariance adds is in the tail, too: without it an exercise that 300 students fitted looks broken as soon as 300 more tried.
-A sound check exceeds z in one of three ways with a chance of three normal tails at most.
+Three ways are three chances to be wrong, so each has its share of them: half goes to rejecting, which costs students their
+points. What comes out, z, is thus exceeded by a sound check with a chance of one normal tail at most.
 Source: Neyman & Pearson 1933; Barndorff-Nielsen 1986; Lord 1980 and Barton & Lord 1981 (lower and upper asymptotes).
 """
 
@@ -24,6 +25,7 @@ from enum import StrEnum
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
 
 from autograder.progress.irt.hierarchy import Hierarchy
 from autograder.progress.irt.prediction import Prediction, predictions
@@ -35,7 +37,7 @@ _LEAST = 1e-9
 _DULL = 0.5
 # A trace of noise: the sum's largest value (everybody passes) has a tail, but no tilt has it for its mean.
 _BLUR = 1e-3
-_MAX_TILT = 60.0
+_MAX_TILT, _MAX_Z = 60.0, 30.0
 
 
 class Way(StrEnum):
@@ -44,6 +46,11 @@ class Way(StrEnum):
     REJECTS = "rejects right answers"
     ACCEPTS = "passes wrong answers"
     BLIND = "does not tell right from wrong"
+
+    @property
+    def share(self) -> float:
+        """Return this way's share of the false alarms."""
+        return 0.5 if self is Way.REJECTS else 0.25
 
     def chances(self, p: Floats) -> Floats:
         """Return the chances of the levels if the check were broken like this, from those of a sound one. Shapes: (m l)."""
@@ -79,8 +86,11 @@ def residuals(model: Hierarchy, build_of: Ints, builds: tuple[str, ...]) -> list
 
 
 def surprise(of: Prediction, covariance: Floats) -> tuple[float, Way]:
-    """Return how many standard errors the results of one exercise speak for a broken check, and for which way."""
-    return max((_surprise(of, way, covariance), way) for way in Way)
+    """Return by how many standard errors the results of one exercise speak for a broken check, and for which way."""
+    z = {way: min(_surprise(of, way, covariance), _MAX_Z) for way in Way}
+    tail = {way: float(ndtr(-z[way])) / way.share for way in Way}
+    way = min(tail, key=lambda w: tail[w])
+    return -float(ndtri(min(tail[way], 1 - _LEAST))), way
 
 
 def _surprise(of: Prediction, way: Way, covariance: Floats) -> float:

@@ -41,6 +41,19 @@ class Items:
 
 
 @dataclass(frozen=True)
+class Truth:
+    """What only the simulator knows of a cohort. Shapes: target, engaged (n): true T and engagement; late (n)."""
+
+    target: Floats
+    engaged: Floats
+    late: Bools
+
+    def top(self, share: float = 0.1) -> Bools:
+        """Return who is in the top share by T."""
+        return top_of(self.target, share)
+
+
+@dataclass(frozen=True)
 class Cohort:
     """Shapes: first, passed_at (n j): whether the first try passed, and at which try (0: never); week (n j): of the first
     try, from 1, NEVER when there is none. target, engaged (n): true T and engagement; joined, left (n): weeks.
@@ -56,12 +69,8 @@ class Cohort:
     copies: Bools
 
     @property
-    def late(self) -> Bools:
-        return np.asarray(self.joined > 1)
-
-    def top(self, share: float = 0.1) -> Bools:
-        """Return the truth: the top share by T."""
-        return top_of(self.target, share)
+    def truth(self) -> Truth:
+        return Truth(self.target, self.engaged, np.asarray(self.joined > 1))
 
     def scores(self, week: int) -> Scores:
         """Return what the tracker sees at the end of a week."""

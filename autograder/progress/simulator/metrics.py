@@ -1,94 +1,26 @@
-"""Replicates in, numbers with their Monte-Carlo error out: ratios pooled over cohorts, errors by leaving one cohort out."""
+"""Replicates in; how good lists and flags are, out: ratios pooled over cohorts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from autograder.progress.policy import FLAGS, State
-from autograder.progress.scores import Bools, Floats
+from autograder.progress.scores import Bools, Floats, Ints
 from autograder.progress.shortlist import Candidate, largest
 from autograder.progress.simulator.cohort import N_WEEKS, top_of
-from autograder.progress.simulator.replicate import Replicate
+from autograder.progress.simulator.number import Replicates
+from autograder.progress.simulator.replicate import STATES, Replicate
 
-N_BINS, SHARE = 10, 0.1
-Replicates = Sequence[Replicate]
-
-
-@dataclass(frozen=True)
-class Number:
-    """A value and its standard error over cohorts; nan for what did not occur."""
-
-    value: float
-    error: float
-
-    def __str__(self) -> str:
-        if np.isnan(self.value):
-            return "–"
-        return f"{self.value:.3f}" if np.isnan(self.error) else f"{self.value:.3f} ± {self.error:.3f}"
-
-
-def number(of: Callable[[Replicates], float], replicates: Replicates) -> Number:
-    """Return a statistic of all cohorts, with the jackknife's standard error."""
-    k = len(replicates)
-    value = of(replicates)
-    if k < 2:
-        return Number(value, float("nan"))
-    without = np.array([of([*replicates[:i], *replicates[i + 1 :]]) for i in range(k)])
-    known = without[~np.isnan(without)]
-    if len(known) < 2:
-        return Number(value, float("nan"))
-    return Number(value, float(np.sqrt((k - 1) / k * ((known - known.mean()) ** 2).sum())))
-
-
-def calibration_error(p: Floats, truth: Bools) -> float:
-    """Return the expected calibration error: |mean of p - share that came true| in tenths of p, weighted by their size."""
-    bins = np.minimum((p * N_BINS).astype(int), N_BINS - 1)
-    gaps = np.bincount(bins, p - truth, minlength=N_BINS)
-    return float(np.abs(gaps).sum() / len(p))
-
-
-def ece(rule: str, week: int) -> Callable[[Replicates], float]:
-    """Calibration error of a rule's chances at a week, all cohorts pooled."""
-
-    def of(replicates: Replicates) -> float:
-        p = np.concatenate([r.p[rule][week - 1] for r in replicates])
-        return calibration_error(p, np.concatenate([r.cohort.top(SHARE) for r in replicates]))
-
-    return of
-
-
-def ece_of_exact_chances(rule: str, week: int) -> Callable[[Replicates], float]:
-    """What the calibration error would be on average if the chances were exact: its floor in so few students.
-
-    Every tenth of p has a sum of independent coins; the mean of its absolute error is that of a normal.
-    """
-
-    def of(replicates: Replicates) -> float:
-        p = np.concatenate([r.p[rule][week - 1] for r in replicates])
-        bins = np.minimum((p * N_BINS).astype(int), N_BINS - 1)
-        variance = np.bincount(bins, p * (1 - p), minlength=N_BINS)
-        return float(np.sqrt(2 * variance / np.pi).sum() / len(p))
-
-    return of
-
-
-def reliability(rule: str, week: int, replicates: Replicates) -> list[tuple[float, float, int]]:
-    """Return per tenth of p: its mean, the share that came true, and how many they are."""
-    p = np.concatenate([r.p[rule][week - 1] for r in replicates])
-    truth = np.concatenate([r.cohort.top(SHARE) for r in replicates])
-    bins = np.minimum((p * N_BINS).astype(int), N_BINS - 1)
-    at = [bins == b for b in range(N_BINS)]
-    return [(float(p[b].mean()), float(truth[b].mean()), int(b.sum())) for b in at if b.any()]
+SHARE = 0.1
 
 
 def precision(rule: str, week: int) -> Callable[[Replicates], float]:
     """Share of the top tenth by the rule that belongs to the top tenth by truth."""
 
     def of(replicates: Replicates) -> float:
-        return float(np.mean([r.cohort.top(SHARE)[_chosen(r, rule, week)].mean() for r in replicates]))
+        return float(np.mean([r.truth.top(SHARE)[_chosen(r, rule, week)].mean() for r in replicates]))
 
     return of
 
@@ -97,8 +29,41 @@ def false_flags(rule: str, alpha: float, week: int = N_WEEKS) -> Callable[[Repli
     """Share of false names among the shortlisted."""
 
     def of(replicates: Replicates) -> float:
-        hits = [r.cohort.top(SHARE)[_listed(r, rule, week, alpha)] for r in replicates]
+        hits = [r.truth.top(SHARE)[_listed(r, rule, week, alpha)] for r in replicates]
         return float(1 - np.concatenate(hits).mean()) if sum(map(len, hits)) else float("nan")
+
+    return of
+
+
+def promised_false(rule: str, alpha: float, week: int = N_WEEKS) -> Callable[[Replicates], float]:
+    """What the chances of the shortlisted say that share is. Where it is another, the chances are off."""
+
+    def of(replicates: Replicates) -> float:
+        p = [r.p[rule][week - 1][_listed(r, rule, week, alpha)] for r in replicates]
+        return float(1 - np.concatenate(p).mean()) if sum(map(len, p)) else float("nan")
+
+    return of
+
+
+def recall_where(rule: str, false: float, week: int) -> Callable[[Replicates], float]:
+    """Recall of the rule when so many of its best are taken of every cohort that just this share of them is false.
+
+    So rules are compared at equal false flags, whatever their chances say. Between k and k + 1 students it is interpolated.
+    """
+
+    def of(replicates: Replicates) -> float:
+        hits = np.sum([r.truth.top(SHARE)[_order(r, rule, week)].cumsum() for r in replicates], axis=0)
+        n_top = sum(int(r.truth.top(SHARE).sum()) for r in replicates)
+        taken = len(replicates) * np.arange(1, len(hits) + 1)
+        excess = taken - hits - false * taken  # of false ones; the last change of sign is the largest list that keeps the rate
+        kept = np.flatnonzero(excess <= 0)
+        if not len(kept):
+            return 0.0
+        k = int(kept[-1])
+        if k + 1 == len(hits):
+            return 1.0
+        t = -excess[k] / (excess[k + 1] - excess[k])
+        return float((hits[k] + t * (hits[k + 1] - hits[k])) / n_top)
 
     return of
 
@@ -107,8 +72,8 @@ def recall(rule: str, alpha: float, week: int = N_WEEKS) -> Callable[[Replicates
     """Share of the true top tenth that is shortlisted."""
 
     def of(replicates: Replicates) -> float:
-        found = [r.cohort.top(SHARE)[_listed(r, rule, week, alpha)].sum() for r in replicates]
-        return float(sum(found) / sum(r.cohort.top(SHARE).sum() for r in replicates))
+        found = [r.truth.top(SHARE)[_listed(r, rule, week, alpha)].sum() for r in replicates]
+        return float(sum(found) / sum(r.truth.top(SHARE).sum() for r in replicates))
 
     return of
 
@@ -119,7 +84,7 @@ def recall_ratio(rule: str, group: Callable[[Replicate], tuple[Bools, Bools]]) -
     def of(replicates: Replicates) -> float:
         counts = np.zeros((2, 2))
         for r in replicates:
-            truth, chosen = r.cohort.top(SHARE), _chosen(r, rule, N_WEEKS)
+            truth, chosen = r.truth.top(SHARE), _chosen(r, rule, N_WEEKS)
             for k, members in enumerate(group(r)):
                 counts[k] += (truth & members & chosen).sum(), (truth & members).sum()
         found = counts[:, 0] / np.maximum(counts[:, 1], 1)
@@ -129,27 +94,54 @@ def recall_ratio(rule: str, group: Callable[[Replicate], tuple[Bools, Bools]]) -
 
 
 def late_and_on_time(r: Replicate) -> tuple[Bools, Bools]:
-    return r.cohort.late, ~r.cohort.late
+    return r.truth.late, ~r.truth.late
 
 
 def low_and_high_engagement(r: Replicate) -> tuple[Bools, Bools]:
-    low, high = np.quantile(r.cohort.engaged, [1 / 3, 2 / 3])
-    return r.cohort.engaged < low, r.cohort.engaged > high
+    low, high = np.quantile(r.truth.engaged, [1 / 3, 2 / 3])
+    return r.truth.engaged < low, r.truth.engaged > high
 
 
 def ever_false(strict: bool) -> Callable[[Replicates], float]:
     """Share of those who were provisional in some week and do not belong to the top tenth."""
 
     def of(replicates: Replicates) -> float:
-        hits = [r.cohort.top(SHARE)[_ever(r, strict)] for r in replicates]
+        hits = [r.truth.top(SHARE)[_ever(r, strict)] for r in replicates]
         return float(1 - np.concatenate(hits).mean()) if sum(map(len, hits)) else float("nan")
+
+    return of
+
+
+def promised_ever_false(strict: bool) -> Callable[[Replicates], float]:
+    """What the chances say of them in the week in which they became provisional.
+
+    Chances that come true do so at whatever week one looks: then looking every week makes no more of them false.
+    """
+
+    def of(replicates: Replicates) -> float:
+        found = []
+        for r in replicates:
+            provisional = r.states[strict] == STATES.index(State.PROVISIONAL)
+            who = np.flatnonzero(provisional.any(axis=0))
+            found.append(1 - r.p["hierarchy"][provisional.argmax(axis=0)[who], who])
+        return float(np.concatenate(found).mean()) if sum(map(len, found)) else float("nan")
+
+    return of
+
+
+def ever_found(strict: bool) -> Callable[[Replicates], float]:
+    """Share of the true top tenth that was provisional in some week."""
+
+    def of(replicates: Replicates) -> float:
+        found = sum(int((r.truth.top(SHARE) & _ever(r, strict)).sum()) for r in replicates)
+        return found / sum(int(r.truth.top(SHARE).sum()) for r in replicates)
 
     return of
 
 
 def churn(replicates: Replicates) -> float:
     """Share of students whose flag (watch or provisional, or none) changes from one week to the next."""
-    flags = [np.array([[s in FLAGS for s in week] for week in r.states[False]]) for r in replicates]
+    flags = [np.isin(r.states[False], [STATES.index(s) for s in FLAGS]) for r in replicates]
     return float(np.mean([np.mean(f[1:] != f[:-1]) for f in flags]))
 
 
@@ -164,23 +156,43 @@ def naive_ever_false(replicates: Replicates) -> float:
     hits = []
     for r in replicates:
         ever = np.any([top_of(week, SHARE) for week in r.naive["total score"]], axis=0)
-        hits.append(r.cohort.top(SHARE)[ever])
+        hits.append(r.truth.top(SHARE)[ever])
     return float(1 - np.concatenate(hits).mean())
 
 
-def caught(replicates: Replicates) -> float:
-    found = [c for r in replicates for c in r.caught]
-    return float(np.mean(found)) if found else float("nan")
+def caught(way: str, by_all: bool = False) -> Callable[[Replicates], float]:
+    """Share of checks broken in this way that are left out, after N_SUBMISSIONS or after all there are."""
+
+    def of(replicates: Replicates) -> float:
+        found = [(r.broken.caught_by_all if by_all else r.broken.caught)[way] for r in replicates if r.broken]
+        return _mean(found)
+
+    return of
 
 
-def false_alarms(replicates: Replicates) -> float:
-    found = [a for r in replicates for a in r.alarms]
-    return float(np.mean(found)) if found else float("nan")
+def false_alarms(ever: bool) -> Callable[[Replicates], float]:
+    """Share of sound checks that are left out at the end, or were in some week."""
+
+    def of(replicates: Replicates) -> float:
+        return _mean([r.broken.ever_alarms if ever else r.broken.alarms for r in replicates if r.broken])
+
+    return of
+
+
+def _mean(found: Sequence[Bools]) -> float:
+    return float(np.concatenate(found).mean()) if sum(map(len, found)) else float("nan")
+
+
+def _value(r: Replicate, rule: str, week: int) -> Floats:
+    return (r.p[rule] if rule in r.p else r.naive[rule])[week - 1]
+
+
+def _order(r: Replicate, rule: str, week: int) -> Ints:
+    return np.argsort(-_value(r, rule, week), kind="stable")
 
 
 def _chosen(r: Replicate, rule: str, week: int) -> Bools:
-    value = r.p[rule] if rule in r.p else r.naive[rule]
-    return top_of(value[week - 1], SHARE)
+    return top_of(_value(r, rule, week), SHARE)
 
 
 def _listed(r: Replicate, rule: str, week: int, alpha: float) -> list[int]:
@@ -190,5 +202,4 @@ def _listed(r: Replicate, rule: str, week: int, alpha: float) -> list[int]:
 
 
 def _ever(r: Replicate, strict: bool) -> Bools:
-    weeks = np.array([[s is State.PROVISIONAL for s in week] for week in r.states[strict]])
-    return np.asarray(weeks.any(axis=0))
+    return np.asarray((r.states[strict] == STATES.index(State.PROVISIONAL)).any(axis=0))

@@ -72,7 +72,7 @@ def calibration_by_week(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     points = [
         {"case": r["case"], "week": int(r["what"].rsplit(" ", 1)[1]), "ece": r["value"]}
         for r in found
-        if r["number"] == 2 and r["what"].startswith("hierarchy") and r["value"] is not None
+        if r["number"] == 2 and r["what"].startswith("hierarchy: ECE, week") and r["value"] is not None
     ]
     encoding = {
         "x": {"field": "week", "type": "ordinal", "title": "week"},

@@ -9,6 +9,9 @@ import numpy as np
 
 from autograder.grading.verdict import Graded, Status, Verdict
 from autograder.progress import audit
+from autograder.progress.inputs import BANK
+from autograder.progress.irt import hierarchy
+from autograder.progress.irt.bank import bank_of
 from autograder.progress.items import CourseItems, Item
 from autograder.progress.policy import Policy
 from autograder.progress.simulator.cohort import N_ITEMS, N_TRACKS, N_WEEKS, Cohort, Setting, draw_cohort, draw_items
@@ -16,6 +19,7 @@ from autograder.records import Attempt, Ledger
 
 _START = datetime(2026, 1, 5, tzinfo=UTC)
 _WEEKS = (4, 5, 12)
+_N_BANK = 200
 
 
 def course() -> CourseItems:
@@ -28,10 +32,16 @@ def course() -> CourseItems:
     return CourseItems({i.exercise: i for i in items}, N_WEEKS)
 
 
-def rebuilt_flags(ledger: Ledger, policy: Policy, seed: int, n: int) -> tuple[int, int, int]:
-    """Return how many rows and flags were recorded over three evaluations, and how many rows came out otherwise."""
+def rebuilt_flags(ledger: Ledger, policy: Policy, seed: int, n: int, warm: bool = False) -> tuple[int, int, int]:
+    """Return how many rows and flags were recorded over three evaluations, and how many rows came out otherwise.
+
+    `warm`: the cohort is measured against the bank of an earlier one.
+    """
     rng = np.random.default_rng(seed)
-    cohort = draw_cohort(rng, draw_items(rng), n, Setting.ALL)
+    items = draw_items(rng)
+    if warm:
+        _adopt_bank(ledger, draw_cohort(rng, items, _N_BANK, Setting.ALL))
+    cohort = draw_cohort(rng, items, n, Setting.ALL)
     names = [ledger.enrol(f"student {i}", "made up", _START) for i in range(n)]
     evaluations = []
     for week in range(1, N_WEEKS + 1):
@@ -41,6 +51,14 @@ def rebuilt_flags(ledger: Ledger, policy: Policy, seed: int, n: int) -> tuple[in
             evaluations.append(audit.record(ledger, "made up", course(), policy, at, "simulator")[0])
     found = [audit.rebuild(ledger, event) for event in evaluations]
     return sum(r.n_rows for r in found), sum(r.n_flags for r in found), sum(len(r.differ) for r in found)
+
+
+def _adopt_bank(ledger: Ledger, earlier: Cohort) -> None:
+    fitted = hierarchy.fit(earlier.scores(N_WEEKS))
+    if fitted is not None:
+        found = bank_of(fitted, "an earlier cohort")
+        payload = {"cohort": "made up", "version": found.version, "bank": found.as_json()}
+        ledger.record(BANK, _START, "simulator", None, payload)
 
 
 def _hand_in(ledger: Ledger, cohort: Cohort, names: list[str], week: int) -> None:

@@ -26,8 +26,8 @@ class Speed:
     target_s: float | None
 
 
-def measure(n_fit: int = 10_000, n_posteriors: int = 100_000, n_others: int = 1_000) -> list[Speed]:
-    """Measure; the other programs at `n_others` students, ours beside them at the same."""
+def measure(n_fit: int = 10_000, n_posteriors: int = 100_000, n_others: int = 1_000, others: bool = True) -> list[Speed]:
+    """Measure; unless they are left out, the other programs at `n_others` students, and ours beside them at the same."""
     level = _responses(n_fit)
     out = [Speed(f"{n_fit} x 120: fit and score (flat)", _cpu(lambda: flat.fit(level, np.full(120, 2))), 5.0)]
     rng = np.random.default_rng(_SEED)
@@ -39,6 +39,8 @@ def measure(n_fit: int = 10_000, n_posteriors: int = 100_000, n_others: int = 1_
     out.append(
         Speed("one new score (mean of 200)", _cpu(lambda: [ability.posteriors(fitted, one) for _ in range(200)]) / 200, 0.001)
     )
+    if not others:
+        return out
     few = level[:n_others]
     out.append(Speed(f"{n_others} x 120: ours", _cpu(lambda: flat.fit(few, np.full(120, 2))), None))
     return out + [Speed(f"{n_others} x 120: {name}", _cpu(run), None) for name, run in _others(few).items()]
