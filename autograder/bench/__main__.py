@@ -18,10 +18,10 @@ from pathlib import Path
 
 import click
 
-from autograder.bench import memory, ways
+from autograder.bench import memory, nbgrader, ways
 from autograder.bench.ways import Way, median
 from autograder.course import load
-from autograder.grading.bundle import load_bundle
+from autograder.grading.bundle import Bundle, load_bundle
 from autograder.grading.pool import Job, Pool
 from autograder.sandbox.box import Slot
 from autograder.sandbox.cgroups import Group
@@ -89,8 +89,8 @@ def flat(n_jobs: int) -> list[Row]:
     ]
 
 
-def batch(group: Group, root: Path, assignment: str, n: int) -> list[Row]:
-    """Grade a batch of references on two slots, beside the same cells and checks in one warm process."""
+def batch(group: Group, root: Path, assignment: str, n: int, n_nbgrader: int) -> list[Row]:
+    """Grade a batch of references on two slots, beside the same cells and checks in one warm process, and in nbgrader."""
     bundle = load_bundle(load(root).assignment(assignment))
     raw = compose(bundle.manifest, bundle.reference)
     with (
@@ -99,7 +99,7 @@ def batch(group: Group, root: Path, assignment: str, n: int) -> list[Row]:
     ):
         for end in pool.run([Job(i, assignment, f"warm{i}", raw) for i in range(2)]):
             assert end.graded, end.fault
-        floors, overs, walls = [], [], []
+        floors, overs, walls, ours = [], [], [], []
         for _ in range(ROUNDS):
             floor = _floor(root, assignment, n)
             cpu_s, wall_s = ways.cpu_s_of(group), time.perf_counter()
@@ -109,13 +109,28 @@ def batch(group: Group, root: Path, assignment: str, n: int) -> list[Row]:
             floors.append(floor["cpu_s"] / n)
             overs.append((cpu_s - floor["cpu_s"]) / n)
             walls.append(wall_s / (floor["wall_s"] / 2))
+            ours.append(wall_s / n)
+    one_s, two_s = _nbgrader(root, bundle, n_nbgrader)
+    one_x, two_x = one_s / median(ours), two_s / median(ours)
     floor_s, over_s, wall_x = median(floors), median(overs), median(walls)
     most_s = 0.040 + 0.15 * floor_s
     return [
         Row(f"{assignment}: cells and checks alone, CPU s per submission", "", f"{floor_s:.3f}"),
         Row("overhead, CPU ms per submission", f"≤ {most_s * 1e3:.0f}", f"{over_s * 1e3:.0f}", over_s <= most_s),
         Row(f"wall of {n} on two slots / half of one warm process", "≤ 1.3", f"{wall_x:.2f}", wall_x <= 1.3),
+        Row(f"one nbgrader autograde of {n_nbgrader}, same checks / ours, wall each", "≥ 8", f"{one_x:.1f}", one_x >= 8),
+        Row(f"two nbgrader autograde of {n_nbgrader} / ours, wall each", "≥ 4", f"{two_x:.1f}", two_x >= 4),
     ]
+
+
+def _nbgrader(root: Path, bundle: Bundle, n: int) -> tuple[float, float]:
+    """Return nbgrader's seconds per submission, by one process and by two at once; every check must have passed there."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        students = [f"{'ab'[i % 2]}{i}" for i in range(n)]
+        course = nbgrader.with_hidden_checks(Path(folder), root, bundle.manifest, bundle.reference, students)
+        one_s, two_s = (nbgrader.wall_s(course, *patterns) / n for patterns in (["*"], ["a*", "b*"]))
+        assert course.scores() == [float(len(bundle.manifest.exercises))] * n
+    return one_s, two_s
 
 
 def _floor(root: Path, assignment: str, n: int) -> dict[str, float]:
@@ -128,16 +143,17 @@ def _floor(root: Path, assignment: str, n: int) -> dict[str, float]:
 @click.option("--course", default=".", type=click.Path(path_type=Path), show_default=True)
 @click.option("--assignment", default="t1_attention", show_default=True)
 @click.option("--submissions", default=30, show_default=True)
+@click.option("--nbgrader-submissions", default=10, show_default=True, help="How many nbgrader grades, twice.")
 @click.option("--jobs", default=30, show_default=True, help="Of a round, in the warm rows.")
 @click.option("--flat-jobs", default=2000, show_default=True, help="After how many jobs a slot must not have grown.")
-def main(course: Path, assignment: str, submissions: int, jobs: int, flat_jobs: int) -> None:
+def main(course: Path, assignment: str, submissions: int, nbgrader_submissions: int, jobs: int, flat_jobs: int) -> None:
     """Measure the box and print the table; exit status 1 when a target is missed."""
     from rich.console import Console
     from rich.table import Table
 
     with ways.own_group() as group:
         rows = per_job(group, jobs)
-        rows += batch(group, course.resolve(), assignment, submissions)
+        rows += batch(group, course.resolve(), assignment, submissions, nbgrader_submissions)
         rows += flat(flat_jobs)
     table = Table("", "target", "measured", "", title=f"medians of {ROUNDS} interleaved rounds; load {os.getloadavg()[0]:.1f}")
     for row in rows:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 from autograder.authoring.build import instructor_notebook
+from autograder.bench.nbgrader import Course
 from autograder.bench.row import Bench, Row, Watch
 from autograder.course import Assignment, load
 from autograder.errors import InfraError
@@ -57,19 +56,18 @@ def _eight(bundle: Bundle) -> dict[str, str]:
 
 def _nbgrader(folder: Path, assignment: Assignment, raw: bytes) -> tuple[float, float]:
     """Return the wall and CPU seconds of nbgrader's own autograde, with its own execution, of this notebook."""
-    id, root = assignment.id, folder / "nbgrader"
-    source, submitted = root / "source" / id, root / "submitted" / "s1" / id
+    id, course = assignment.id, Course(folder / "nbgrader", assignment.id, {})
+    source, submitted = course.folder("source"), course.folder("submitted", "s1")
     for place in (source, submitted):
-        place.mkdir(parents=True)
         for name, content in release_files(assignment.release, f"{id}.ipynb"):
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             (place / name).write_bytes(content)
     (source / f"{id}.ipynb").write_bytes(instructor_notebook(assignment))
-    _run(root, "generate_assignment", id)
-    shutil.copy(root / "release" / id / f"{id}.ipynb", submitted)
+    course.run("generate_assignment", id)
+    shutil.copy(course.folder("release") / f"{id}.ipynb", submitted)
     _fill(submitted / f"{id}.ipynb", json.loads(raw))
     watch = Watch()
-    _run(root, "autograde", id, "--create")
+    course.autograde("s1")
     return watch.wall_s, watch.cpu_s
 
 
@@ -82,13 +80,3 @@ def _fill(path: Path, answered: dict[str, list[dict[str, object]]]) -> None:
         if of.get("solution") and cell["id"] in sources:
             cell["source"] = sources[cell["id"]]
     path.write_text(json.dumps(notebook), "utf-8")
-
-
-def _run(root: Path, *args: str) -> None:
-    # nbgrader asks the alembic command beside it for its own schema's version.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "JUPYTER_CONFIG_DIR": str(root / "none"), "PATH": path}
-    command = [sys.executable, "-m", "nbgrader", *args, "--CourseDirectory.root=" + str(root)]
-    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(args)} failed: {done.stderr[-2000:]}")
