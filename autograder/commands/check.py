@@ -54,6 +54,8 @@ def command(
         order = [e.id for e in course.assignment(assignment_id).manifest().exercises]
         reports.sort(key=lambda r: order.index(r.exercise))
         console.print(gate_table.table(reports))
+        for note in gate_table.notes(reports):
+            console.print(note, style="yellow", markup=False, highlight=False)
         for fault in gate_table.faults(reports):
             console.print(fault, style="bold red", markup=False, highlight=False)
             n_faults += 1

@@ -38,6 +38,15 @@ def faults(reports: Sequence[ExerciseReport]) -> Iterator[str]:
     return (f"{r.exercise}: {fault}" for r in reports for fault in r.faults)
 
 
+def notes(reports: Sequence[ExerciseReport]) -> Iterator[str]:
+    """Yield every mutant that is released by the rule and still survived a draw: it would score for some students."""
+    for r in reports:
+        for v in r.variants:
+            if v.is_mutant and v.is_good and v.n_good < v.n_seeds:
+                told = f"{r.exercise}: {v.place}: survives {v.n_seeds - v.n_good} of {v.n_seeds} seeds: {v.label} ({v.why})"
+                yield f"{told}. Let every draw hold the case that tells."
+
+
 def _row(r: ExerciseReport) -> Iterator[str]:
     mutants = [v for v in r.variants if v.is_mutant]
     others = [v for v in r.variants if not v.is_mutant]
