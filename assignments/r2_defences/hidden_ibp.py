@@ -7,6 +7,7 @@ Tolerance 1e-9, float64. What ibp_train returns is judged by the referee's bound
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 
 import numpy as np
@@ -194,10 +195,10 @@ def box_and_unknown_layers(student: Student, rng: np.random.Generator) -> None:
 
 # -- ibp_train -------------------------------------------------------------------------------------------------------------
 
-# The reference certifies 0.769 and is right on 0.965, with standard deviations of 0.017 and 0.006 over 20 draws of network and
-# split: both limits lie more than three of them below.
-CERTIFIED, CLEAN = 0.70, 0.945
-PLAN = {"epochs": 40, "warm_up": 4, "ramp": 20, "kappa": 0.5, "batch": 50, "lr": 5e-3}
+# The reference certifies 0.756 and is right on 0.961, with standard deviations of 0.019 and 0.007 over 20 draws of network and
+# split: both limits lie more than three of them below, and a second draw is made before the answer fails.
+CERTIFIED, CLEAN = 0.69, 0.935
+PLAN = {"epochs": 40, "warm_up": 4, "ramp": 20, "kappa": 0.5, "batch": 100, "lr": 1e-2}
 
 
 def _trained(student: Student, net: nn.Module, x: Tensor, y: Tensor, eps: float, plan: dict[str, float]) -> nn.Module:
@@ -238,48 +239,75 @@ def _worst(net: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
 
 
 def _replayed(net: nn.Module, x: Tensor, y: Tensor, eps: float, plan: dict[str, float]) -> nn.Module:
-    """Train a copy as documented, with all images in one batch."""
+    """Train a copy as documented, where the order decides nothing: all images in one batch, or all of them the same."""
     done = copy.deepcopy(net)
     opt = torch.optim.Adam(done.parameters(), lr=plan["lr"])
     rows = torch.arange(len(y))
     for e in range(int(plan["epochs"])):
         r = 0.0 if e < plan["warm_up"] else min(1.0, (e - plan["warm_up"] + 1) / plan["ramp"])
         kappa = (1 - r) + r * plan["kappa"]
-        losses = [-v.log_softmax(1)[rows, y].mean() for v in (done(x), _worst(done, x, y, r * eps))]
-        opt.zero_grad()
-        (kappa * losses[0] + (1 - kappa) * losses[1]).backward()
-        opt.step()
+        for _ in range(math.ceil(len(y) / plan["batch"])):
+            losses = [-v.log_softmax(1)[rows, y].mean() for v in (done(x), _worst(done, x, y, r * eps))]
+            opt.zero_grad()
+            (kappa * losses[0] + (1 - kappa) * losses[1]).backward()
+            opt.step()
     return done
 
 
 @hidden(TRAIN, weight=3, core=True)
 def as_the_schedule_says(student: Student, rng: np.random.Generator) -> None:
-    """With all images in one batch the weights after each number of epochs are those of the documented loss and schedule."""
+    """With all images in one batch, or all images the same, the weights are those of the documented loss and schedule."""
     n, d, k = 7, 5, 3
     x, y = torch.from_numpy(rng.uniform(0, 1, (n, d))), integers(rng, 0, k, n)
     net = _fresh(rng, nn.Sequential(nn.Linear(d, 8), nn.ReLU(), nn.Linear(8, k)), torch.float64)
-    for epochs, warm_up, ramp in ((1, 1, 3), (2, 1, 1), (4, 1, 4), (6, 2, 3), (3, 0, 2)):
-        plan = {"epochs": epochs, "warm_up": warm_up, "ramp": ramp, "kappa": 0.3, "batch": n + 2, "lr": 0.02, "seed": 1}
-        found, right = _trained(student, net, x, y, 0.15, plan), _replayed(net, x, y, 0.15, plan)
+    several = {"epochs": 6, "warm_up": 2, "ramp": 3, "batch": 3}  # three batches in each epoch
+    whole = ((1, 1, 3), (2, 1, 1), (3, 0, 2), (13, 1, 4))
+    for case in (several, *(dict(zip(("epochs", "warm_up", "ramp"), c, strict=True), batch=n + 2) for c in whole)):
+        plan = {"kappa": 0.3, "lr": 0.02, "seed": 1} | case
+        images, labels = (x[:1].expand(n, d).clone(), y[:1].expand(n).clone()) if case is several else (x, y)
+        found, right = _trained(student, net, images, labels, 0.15, plan), _replayed(net, images, labels, 0.15, plan)
         slip = "Which radius and which weight of the clean loss belong to this epoch, and which logits are the worst?"
         for name, value in right.state_dict().items():
-            what = f"{epochs} epochs, warm_up={warm_up}, ramp={ramp}, one batch: {name}"
+            inputs = f"{n} times the same image" if case is several else f"{n} images"
+            what = f"{inputs}, {', '.join(f'{key}={v}' for key, v in case.items())}: {name}"
             # Adam divides by the root of squared gradients, which amplifies rounding where they are small.
             close(found.state_dict()[name], value, what, rtol=1e-6, slip=slip)
 
 
+def _column(start: Tensor, label: Tensor, lr: float, n: int, epochs: int) -> tuple[Tensor, Tensor]:
+    """Train the weights of one of n one-hot images with Adam, for every way in which its turn may fall in each epoch.
+
+    Shapes: start (k), the image's weights before; label: a number -> turns (m epochs), weights after (m k); m = n ** epochs.
+    """
+    turns = torch.cartesian_prod(*[torch.arange(n)] * epochs)
+    w = start.expand(len(turns), -1).clone()
+    first, second = torch.zeros_like(w), torch.zeros_like(w)
+    for t in range(n * epochs):
+        slope = w.softmax(1) - F.one_hot(label, len(start))
+        slope = slope * (turns[:, t // n] == t % n)[:, None]
+        first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope**2
+        w = w - lr * first / (1 - 0.9 ** (t + 1)) / ((second / (1 - 0.999 ** (t + 1))).sqrt() + 1e-8)
+    return turns, w
+
+
 @hidden(TRAIN, weight=2)
 def every_image_every_epoch(student: Student, rng: np.random.Generator) -> None:
-    """An epoch makes one step per batch, the smaller last one included, each on images of its own."""
-    # One image per batch, and weights that only this image moves: a row of one-hot inputs.
-    n, k = 5, 3
+    """Each epoch uses each image once, in an order of its own, and makes one step per batch, the smaller last one included."""
+    # One-hot images in batches of one: an image's weights are moved by its own turns alone, which can be read off from them.
+    n, k, epochs = 6, 3, 4
     x, y = torch.eye(n, dtype=torch.float64), integers(rng, 0, k, n)
-    net = _fresh(rng, nn.Sequential(nn.Linear(n, k)), torch.float64)
-    plan = {"epochs": 1, "warm_up": 9, "ramp": 1, "kappa": 1.0, "batch": 1, "lr": 0.01, "seed": int(rng.integers(99))}
-    found = _trained(student, net, x, y, 0.1, plan)
-    moved = (found[0].weight - net[0].weight).detach().abs().amax(0)
-    untouched = [i for i in range(n) if float(moved[i]) < 1e-4]
-    assert not untouched, f"{n} images in batches of 1: {len(untouched)} of them moved nothing. Is each of them used?"
+    net = _fresh(rng, nn.Sequential(nn.Linear(n, k, bias=False)), torch.float64)
+    plan = {"epochs": epochs, "warm_up": 9, "ramp": 1, "kappa": 1.0, "batch": 1, "lr": 0.01, "seed": int(rng.integers(99))}
+    found, orders = _trained(student, net, x, y, 0.1, plan), []
+    for start, end, label in zip(net[0].weight.T.detach(), found[0].weight.T.detach(), y, strict=True):
+        turns, ends = _column(start, label, 0.01, n, epochs)
+        miss, at = (ends - end).abs().amax(1).min(0)
+        told = f"{n} images in batches of 1, {epochs} epochs: the weights fit no order in which each epoch uses each image once."
+        assert float(miss) < 1e-9, f"{told} Is every image in one batch of each epoch, and no image in two?"
+        orders.append(turns[at])
+    told = f"{n} images in batches of 1: all {epochs} epochs used them in the same order."
+    # By chance: below 1 in 10^8, for 720 orders.
+    assert any(len(set(turn.tolist())) > 1 for turn in orders), f"{told} Is the order drawn anew in each epoch?"
     # The first step of Adam moves by lr exactly, whatever the gradient; so the bias of a sure mistake moves by lr per step.
     for n, batch, steps in ((5, 2, 3), (4, 4, 1), (7, 3, 3), (3, 8, 1)):
         x, y = torch.from_numpy(rng.uniform(0, 1, (n, 2))), torch.zeros(n, dtype=torch.int64)
@@ -287,7 +315,7 @@ def every_image_every_epoch(student: Student, rng: np.random.Generator) -> None:
         with torch.no_grad():
             net[0].weight.zero_()
             net[0].bias.copy_(torch.tensor([-30.0, 30.0]))
-        plan |= {"batch": batch}
+        plan |= {"epochs": 1, "batch": batch}
         found = _trained(student, net, x, y, 0.1, plan)
         made = float((found[0].bias - net[0].bias).detach()[0]) / 0.01
         what = f"{n} images in batches of {batch}: {made:.2f} steps of lr were made in an epoch"
@@ -297,6 +325,17 @@ def every_image_every_epoch(student: Student, rng: np.random.Generator) -> None:
 @hidden(TRAIN, weight=4)
 def certified_on_hidden_digits(student: Student, rng: np.random.Generator) -> None:
     """On images that it never saw, the trained network is certified by the referee's bounds, and right when it is let alone."""
+    clean, certified, told = _on_digits(student, rng)
+    if clean < CLEAN or certified < CERTIFIED:
+        clean, certified, told = _on_digits(student, rng)
+    assert clean >= CLEAN, f"{told}. At least {CLEAN} should be right when nobody attacks. Does the ramp begin gently?"
+    assert certified >= CERTIFIED, (
+        f"{told}. At least {CERTIFIED} should be certified. Does the radius reach eps, with the right worst logits?"
+    )
+
+
+def _on_digits(student: Student, rng: np.random.Generator) -> tuple[float, float, str]:
+    """Let the student train on a split of its own; return the shares right and certified of the rest, and words of them."""
     images, labels = _digits()
     order = torch.from_numpy(rng.permutation(len(images)))
     train, test = order[:1000], order[1000:]
@@ -312,10 +351,7 @@ def certified_on_hidden_digits(student: Student, rng: np.random.Generator) -> No
     attacked = float((done(_attack(done, x, y, 0.1)).argmax(1) == y).double().mean())
     told = f"{len(x)} unseen digits: clean {clean:.3f}, attacked at eps=0.1 {attacked:.3f}, certified {certified:.3f}"
     assert certified <= attacked + 1e-9, f"{told}. The referee's bound is beaten by its attack; please report this."
-    assert clean >= CLEAN, f"{told}. At least {CLEAN} should be right when nobody attacks. Does the ramp begin gently?"
-    assert certified >= CERTIFIED, (
-        f"{told}. At least {CERTIFIED} should be certified. Does the radius reach eps, with the right worst logits?"
-    )
+    return clean, certified, told
 
 
 @hidden(TRAIN, weight=1)

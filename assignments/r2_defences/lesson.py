@@ -903,7 +903,7 @@ for n in (10, 100, 1000, 10_000, 100_000):
 # So n0 copies choose, and n fresh ones judge. And if they do not suffice: **abstain**. It is a legitimate answer.
 #
 # > ⚠ **Gotcha.** The guarantee is about g, the voting classifier, not about f; and each certificate may be wrong with
-# > probability alpha. Certify 10,000 images at alpha = 0.001, and up to ten of the radii may be too large.
+# > probability alpha. Certify 10,000 images at alpha = 0.001, and you must expect up to ten radii to be too large.
 #
 # ### Exercise 10: `certify`, `predict` (14 points)
 #

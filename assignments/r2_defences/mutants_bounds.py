@@ -676,6 +676,40 @@ mutant_edit(
     label="the ramp begins an epoch late",
     hint="Your ramp begins one epoch late, and never reaches its end in a schedule that just suffices.",
 )
+mutant_edit(
+    TRAIN,
+    (
+        "    for epoch in range(schedule.epochs):\n",
+        "    order = torch.randperm(len(x), generator=gen)\n    for epoch in range(schedule.epochs):\n",
+    ),
+    ("torch.randperm(len(x), generator=gen).split", "order.split"),
+    caught_by="every_image_every_epoch",
+    label="one order for all epochs",
+    hint="You draw one order and use it in every epoch. Each epoch should draw its own.",
+)
+mutant_edit(
+    TRAIN,
+    (
+        "        for part in torch.randperm(len(x), generator=gen).split(schedule.batch):\n",
+        "        for k, part in enumerate(torch.randperm(len(x), generator=gen).split(schedule.batch)):\n"
+        "            step = epoch * -(-len(x) // schedule.batch) + k\n"
+        "            r = min(1.0, max(0, step - schedule.warm_up + 1) / schedule.ramp)\n"
+        "            kappa = 1 - r * (1 - schedule.kappa)\n",
+    ),
+    caught_by="as_the_schedule_says",
+    label="the ramp counts steps",
+    hint="Your warm-up and ramp count steps. They are numbers of epochs, each of as many steps as there are batches.",
+)
+mutant_edit(
+    TRAIN,
+    (
+        "    for epoch in range(schedule.epochs):\n",
+        "    for epoch in range(schedule.epochs):\n        opt.param_groups[0]['lr'] = schedule.lr * 0.1 ** (epoch // 10)\n",
+    ),
+    caught_by="as_the_schedule_says",
+    label="the rate falls",
+    hint="Your learning rate falls during the training. The schedule gives one rate for the whole run.",
+)
 
 
 @alternative(TRAIN, label="numpy's order, the worst logits by scatter")

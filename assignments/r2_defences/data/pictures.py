@@ -127,7 +127,7 @@ def relaxation() -> Canvas:
         corner = at(low, low) if mostly_on else at(high, 0)
         c.polygon([at(low, 0), at(high, high), corner] if not mostly_on else [at(low, 0), at(high, high), at(low, low)], PALE)
         c.line([at(-1.8, 0), at(1.7, 0)], SOFT, 0.8)
-        c.line([at(0, -0.7), at(0, 1.6)], SOFT, 0.8)
+        c.line([at(0, -0.55), at(0, 1.6)], SOFT, 0.8)
         c.line([at(low, 0), at(high, high)], ORANGE, 2.5)
         c.line([at(low, low if mostly_on else 0), at(high, high if mostly_on else 0)], GREEN, 2.5)
         c.line([at(low, 0), at(0, 0), at(high, high)], BLUE, 3)
