@@ -35,6 +35,12 @@ DESCRIPTIONS = {
     "histogram": charts.histogram(
         [{"low": 0, "high": 1, "n": 4}, {"low": 1, "high": 2, "n": 9}], "low", "high", "n", "ability (SD)", "students"
     ),
+    "spans": charts.spans(BANDS, charts.axis("week", "week", "nominal"), Y, "low90", "high90", charts.rule(0, "x", "zero")),
+    "nested": charts.nested(SHARES, "who", [("all", "handed in"), ("share", NASTY)], "students", 24),
+    "curves": charts.curves([{**b, "of": o} for b in BANDS for o in ("this", NASTY)], charts.axis("week", "week"), Y, "of"),
+    "diagonal": charts.diagonal(
+        BANDS, charts.axis("week", "expected share"), charts.axis("mid", "passed share"), "low50", "high50"
+    ),
     "heat": charts.heat(SHARES, "week", "who", "share", "week", "notebook", "share of students", "text"),
 }
 

@@ -27,6 +27,7 @@ EVERYBODY = frozenset({"student", "instructor", "organizer", "mentor"})
 STAFF = frozenset({"instructor", "organizer"})
 ORGANIZERS = frozenset({"organizer"})
 INSTRUCTORS = frozenset({"instructor"})
+MENTORS = frozenset({"mentor"})
 SIGN_IN, NOBODY_ASKED = "sign in", "public"
 
 ID = "([0-9A-Za-z_-]{1,64})"
@@ -49,6 +50,17 @@ EXPECTED: dict[str, tuple[str, dict[str, tuple]]] = {
     f"me/attempt/{ID}": ("me/attempt/{attempt}", {"GET": (EVERYBODY, OWN)}),
     f"me/attempt/{ID}/state": ("me/attempt/{attempt}/state", {"GET": (EVERYBODY, OWN)}),
     f"me/attempt/{ID}/dispute": ("me/attempt/{attempt}/dispute", {"POST": (EVERYBODY, 404)}),
+    "overview": ("overview", {"GET": (STAFF, 200)}),
+    "comparison": ("comparison", {"GET": (STAFF, 200)}),
+    "calibration": ("calibration", {"GET": (ORGANIZERS, 200)}),
+    "flags": ("flags", {"GET": (ORGANIZERS, 200)}),
+    "flags/list": ("flags/list?alpha=20&seats=16", {"GET": (ORGANIZERS, 200)}),
+    "flags/evaluate": ("flags/evaluate", {"POST": (ORGANIZERS, 303)}),
+    "exports": ("exports", {"GET": (ORGANIZERS, 200)}),
+    r"exports/([a-z]{1,32})\.(csv|json)": ("exports/states.csv", {"GET": (ORGANIZERS, 200)}),
+    "mentees": ("mentees", {"GET": (MENTORS, 200)}),
+    f"mentees/{ID}": ("mentees/{pseudonym}", {"GET": (MENTORS, 404)}),  # nobody confirmed the student
+    f"cohort/student/{ID}/review": ("cohort/student/{pseudonym}/review", {"POST": (ORGANIZERS, 400)}),  # no reason was given
     "cohort": ("cohort", {"GET": (STAFF, 200)}),
     f"cohort/student/{ID}": ("cohort/student/{pseudonym}", {"GET": (ORGANIZERS, 200)}),
     f"cohort/student/{ID}/attempt/{ID}": ("cohort/student/{pseudonym}/attempt/{attempt}", {"GET": (ORGANIZERS, 200)}),
@@ -300,10 +312,10 @@ def test_what_cannot_be_recorded_is_not_shown(
 
 
 def test_the_start_leads_by_right(world: World) -> None:
-    """Staff land at the cohort, everybody else at their own work."""
+    """Staff land at the overview, mentors at their invitees, everybody else at their own work."""
     landed = {role: world.ask("", role).headers["Location"].removeprefix("/services/bootcamp/") for role in ROLES}
 
-    assert landed == {"student": "me", "mentor": "me", "instructor": "cohort", "organizer": "cohort"}
+    assert landed == {"student": "me", "mentor": "mentees", "instructor": "overview", "organizer": "overview"}
 
 
 def test_the_health_check_says_nothing_but_health(world: World) -> None:

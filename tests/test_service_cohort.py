@@ -17,6 +17,7 @@ from autograder.pages.models import CohortLine, CohortPage, help_of
 from autograder.progress import State
 from autograder.records import Attempt, Ledger
 from autograder.service.desk import Desk
+from autograder.service.office import Office
 from tests import cohort_world
 from tests.cohort_world import COHORT, NOW, START
 from tests.service_world import Text, World, serving
@@ -207,7 +208,7 @@ def test_who_left_is_shown_as_such(empty: Desk) -> None:
     empty.ledger.leave(pseudonym, NOW)
 
     assert shown(empty).lines[0].left
-    person = empty.person(pseudonym, "olga")
+    person = Office(empty).profile(pseudonym, "olga")
     assert person is not None
     assert person.left is not None
 
@@ -235,7 +236,7 @@ def test_too_early_is_said_once_above_the_table(empty: Desk) -> None:
 def test_the_drawing_has_words_beside_it(world: World, filled: cohort_world.World) -> None:
     """The person's plot has title, description with numbers, and unit; small ones are hidden, for numbers stand beside them."""
     page = Text(world.ask(f"cohort/student/{filled.pseudonyms['carmen']}", "organizer").body)
-    (plot,) = [a for a in page.having("svg") if a.get("role") == "img"]
+    (plot,) = [a for a in page.having("svg") if a.get("role") == "img" and a.get("class") == "strip large"]
     table = Text(world.ask("cohort", "organizer").body)
 
     assert plot["aria-labelledby"] == "plot-title plot-text"

@@ -23,16 +23,12 @@ _reason = click.option("--reason", required=True, help="Why, in a sentence; it s
 @click.pass_obj
 def review(home: Home, student: str, decision: str, reason: str, actor: str) -> None:
     """Record a person's decision about a flag. The tracker itself confirms, defers and declines nobody."""
-    from autograder.progress import audit, decisions
+    from autograder.progress import reviewing
 
     with Ledger.open(home.ledger_url) as ledger:
         pseudonym = _pseudonym(ledger, student)
-        evaluation = audit.newest_of(ledger, pseudonym)
-        if evaluation is None:
-            raise BootcampError(f'no evaluation of "{student}" is recorded. Record one first: bootcamp progress evaluate')
-        payload = {"decision": decision, "reason": _said(reason), "row": evaluation.id, "state": evaluation.payload["state"]}
-        event = ledger.record(decisions.REVIEWED, datetime.now(UTC), actor, pseudonym, payload)
-    click.echo(f"{student}: {decision} on what evaluation row {evaluation.id} says; event {event}, by {actor}.")
+        event, row = reviewing.review(ledger, pseudonym, decision, reason, datetime.now(UTC), actor)
+    click.echo(f"{student}: {decision} on what evaluation row {row} says; event {event}, by {actor}.")
 
 
 @click.command("appeal")
@@ -103,6 +99,6 @@ def _pseudonym(ledger: Ledger, student: str) -> str:
 
 
 def _said(reason: str) -> str:
-    if len(reason.strip()) < 3:
-        raise BootcampError("a decision about a person needs a reason: --reason TEXT")
-    return reason.strip()
+    from autograder.progress.reviewing import said_why
+
+    return said_why(reason)

@@ -45,6 +45,59 @@ def bars(rows: Sequence[Row], category: str, value: str, value_title: str, *, re
     }
 
 
+def nested(rows: Sequence[Row], category: str, values: Sequence[tuple[str, str]], value_title: str, domain_max: float) -> Described:
+    """Return bars within bars, widest first: each value (field, name) is part of the one before, and thinner."""
+    y = {"field": category, "type": "nominal", "title": None, "sort": None}
+    long = [{category: r[category], "n": r[field], "what": name} for r in rows for field, name in values]
+    names = [name for _, name in values]
+    color = {
+        "field": "what",
+        "type": "nominal",
+        "title": None,
+        "scale": {"domain": names, "range": [HEAT[2], HEAT[4], "var(--ink)"][: len(names)]},
+    }
+    x = axis("n", value_title, stack=None, scale={"domain": [0, max(domain_max, 1)]})
+    layers = [
+        {
+            "transform": [{"filter": {"field": "what", "equal": name}}],
+            "mark": {"type": "bar", "height": {"band": 0.78 - 0.26 * k}},
+            "encoding": {"y": y, "x": x, "color": color},
+        }
+        for k, name in enumerate(names)
+    ]
+    return {"data": _values(long), "width": WIDTH - 60, "height": {"step": _STEP}, "layer": layers}
+
+
+def curves(rows: Sequence[Row], x: Described, y: Described, series: str, rules: Sequence[Described] = ()) -> Described:
+    """Return smooth lines, the first filled; each series has its own colour and dash."""
+    names = list(dict.fromkeys(str(r[series]) for r in rows))
+    same = {"field": series, "type": "nominal", "title": None}
+    dashes = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
+    encoding = {
+        "x": x,
+        "y": y,
+        "color": {**same, "scale": {"domain": names, "range": list(SERIES[: len(names)])}},
+        "strokeDash": {**same, "scale": {"domain": names, "range": dashes[: len(names)]}},
+    }
+    first = [r for r in rows if r[series] == names[0]] if names else []
+    filled = {"data": _values(first), "mark": {"type": "area", "color": SERIES[0], "opacity": 0.15}, "encoding": {"x": x, "y": y}}
+    drawn = {"data": _values(rows), "mark": {"type": "line", "strokeWidth": 2}, "encoding": encoding}
+    return {"width": WIDTH, "height": 240, "layer": [filled, drawn, *rules]}
+
+
+def diagonal(rows: Sequence[Row], x: Described, y: Described, low: str, high: str) -> Described:
+    """Return points with vertical bars in a square from 0 to 1, beside the line on which both are equal."""
+    line = {
+        "data": {"values": [{"a": 0, "b": 0}, {"a": 1, "b": 1}]},
+        "mark": {"type": "line", "color": SOFT, "strokeDash": [5, 3]},
+        "encoding": {"x": {"field": "a", "type": "quantitative"}, "y": {"field": "b", "type": "quantitative"}},
+    }
+    unit = {"scale": {"domain": [0, 1]}}
+    scatter = dots(rows, {**x, **unit}, {**y, **unit}, low, high)
+    scatter["layer"][-1]["mark"]["color"] = SERIES[0]
+    return {"width": 340, "height": 340, "layer": [line, *({"data": scatter["data"], **d} for d in scatter["layer"])]}
+
+
 def lines(rows: Sequence[Row], x: Described, y: Described, series: str = "", rules: Sequence[Described] = ()) -> Described:
     """Return lines with points; each of several series has its own colour, dash and shape."""
     encoding: Described = {"x": x, "y": y}
@@ -90,6 +143,17 @@ def dots(
     bars_ = {"mark": {"type": "rule", "color": SOFT}, "encoding": {"x": x, "y": {**y, "field": low}, "y2": {"field": high}}}
     points = {"mark": {"type": "point", "filled": True, "size": 50, "opacity": 0.85}, "encoding": {"x": x, "y": y, **(more or {})}}
     return {"data": _values(rows), "width": WIDTH, "height": 300, "layer": [*([bars_] if low else []), points]}
+
+
+def spans(rows: Sequence[Row], y: Described, x: Described, low: str, high: str, rules: Sequence[Described] = ()) -> Described:
+    """Return one line per row: a point with the horizontal bar from `low` to `high`."""
+    bar = {
+        "mark": {"type": "rule", "color": SOFT, "strokeWidth": 2},
+        "encoding": {"y": y, "x": {**x, "field": low}, "x2": {"field": high}},
+    }
+    point = {"mark": {"type": "point", "filled": True, "size": 70, "color": SERIES[0]}, "encoding": {"y": y, "x": x}}
+    drawn = [{"data": _values(rows), **d} for d in (bar, point)]
+    return {"width": WIDTH - 160, "height": {"step": _STEP + 8}, "layer": [*rules, *drawn]}
 
 
 def histogram(

@@ -274,20 +274,3 @@ class GradingPage:
     problem: Annotated[str, "Why an edit of course.toml does not hold; empty when it does."]
     releases: Annotated[tuple[str, ...], "What is released, and which run of the gate let it out."]
     snapshot: Annotated[Snapshot, "Which state of the records this is."]
-
-
-@dataclass(frozen=True)
-class PersonPage:
-    """One student, for an organizer. That it was looked at is an event in the ledger."""
-
-    name: Annotated[str, "The student's name on the Hub."]
-    pseudonym: Annotated[str, "The student's name in the records."]
-    cohort: Annotated[str, "The student's cohort."]
-    joined: Annotated[Moment, "When the student joined."]
-    left: Annotated[Moment | None, "When the student left."]
-    estimate: Annotated[EstimateView, "What the tracker says."]
-    scale: Annotated[Scale, "The axis of the estimate."]
-    legend: Annotated[tuple[str, ...], "How the estimate was made, and how to read it."]
-    newest: Annotated[AssignmentCard | None, "The assignment that was handed in last."]
-    cards: Annotated[tuple[AssignmentCard, ...], "The other assignments in teaching order."]
-    snapshot: Annotated[Snapshot, "Which state of the records this is."]

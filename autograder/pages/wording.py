@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -115,3 +116,13 @@ def percent(value: float) -> str:
 def counted(n: int, one: str, many: str = "") -> str:
     """Return "1 try", "3 tries"."""
     return f"{n} {one if n == 1 else many or one + 's'}"
+
+
+def query(**values: str | int | float) -> str:
+    """Return the query part of an address."""
+    return "?" + urlencode(values)
+
+
+def share(part: int, whole: int) -> str:
+    """Return "38 %", or a dash where there is no whole."""
+    return f"{100 * part / whole:.0f} %" if whole else NOTHING

@@ -40,9 +40,16 @@ class Rebuilt:
 def record(ledger: Ledger, cohort: str | None, course: CourseItems, policy: Policy, at: datetime, actor: str) -> tuple[int, Report]:
     """Evaluate as of now and append the evaluation with its rows; return the header's event and the report."""
     report = inputs.read(ledger, cohort, ledger.last_event(), at).evaluate(course, policy)
+    return record_report(ledger, report, cohort, course, policy, at, actor), report
+
+
+def record_report(
+    ledger: Ledger, report: Report, cohort: str | None, course: CourseItems, policy: Policy, at: datetime, actor: str
+) -> int:
+    """Append a report that was computed as of its `last_event`, at the time `at`, as an evaluation; return the header's event."""
     events = [(EVALUATION, None, header(report, cohort, course, policy))]
     rows = [(EVALUATED, f.pseudonym, row(f, report)) for f in report.students]
-    return ledger.record_all([*events, *rows], at, actor)[0], report
+    return ledger.record_all([*events, *rows], at, actor)[0]
 
 
 def header(report: Report, cohort: str | None, course: CourseItems, policy: Policy) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from autograder.survey import Survey, take
 PATIENCE_S = 2.0
 # What costs less is taken at every change; after anything else there is a pause of so many times its cost.
 _CHEAP_S, _PAUSES = 2.0, 10.0
-_RETRY = timedelta(seconds=60)
+_RETRY, _STALE = timedelta(seconds=60), timedelta(hours=6)
 
 _log = logging.getLogger(__name__)
 
@@ -131,7 +131,9 @@ class Surveys:
             self.take.stop()
 
     def _is_fresh(self, newest: Survey | None) -> bool:
-        if newest is None or self.ledger.events(newest.event, inputs.CHANGES, limit=1):
+        if newest is None or self.clock() - newest.at > _STALE:  # who was active this week changes by itself
+            return False
+        if self.ledger.events(newest.event, inputs.CHANGES, limit=1):
             return False
         try:
             return newest.course == course_items(self.course)

@@ -12,14 +12,14 @@ from autograder.course import Course, load
 from autograder.errors import CourseError
 from autograder.grading.passed import Stamps
 from autograder.home import TRANSCRIPT_KEYS as KEYS
-from autograder.pages import estimates, student, wording
+from autograder.pages import student, wording
 from autograder.pages.catalog import Catalog
 from autograder.pages.cohort import Lines, View, cohort_page
-from autograder.pages.models import AssignmentCard, AttemptPage, CohortPage, GradingPage, PersonPage, Snapshot, StudentPage
+from autograder.pages.models import AssignmentCard, AttemptPage, CohortPage, GradingPage, Snapshot, StudentPage
 from autograder.pages.standing import Queued
 from autograder.pages.wording import Mark, Moment
 from autograder.progress import Policy, load_policy
-from autograder.records import AssignmentResult, AttemptResult, Blobs, Ledger, Student, roll
+from autograder.records import AssignmentResult, AttemptResult, Blobs, Ledger, roll
 from autograder.service import disputes, grading
 from autograder.service.background import OwnProcess, Surveys
 from autograder.service.exchange import Exchange, Refused
@@ -82,7 +82,7 @@ class Desk:
         snapshot = self.snapshot()
         found = self.ledger.student(name)
         results = self.ledger.results(found.pseudonym) if found else []
-        newest, cards = self._cards(results, [name, *([found.pseudonym] if found else [])])
+        newest, cards = self.cards(results, [name, *([found.pseudonym] if found else [])])
         return StudentPage(name, newest, cards, snapshot)
 
     def own_attempt(self, name: str, attempt_id: str) -> AttemptPage | None:
@@ -124,7 +124,8 @@ class Desk:
             raise Refused("there is no such result of yours.", 404)
         disputes.file(self.ledger, found.pseudonym, attempt_id, exercise, why, self.clock())
 
-    def _cards(self, results: Sequence[AssignmentResult], names: Sequence[str]) -> Cards:
+    def cards(self, results: Sequence[AssignmentResult], names: Sequence[str]) -> Cards:
+        """Return one student's cards: of what was handed in last, and of everything else."""
         states = Queued.of(self.ledger, [a for r in results for a in r.attempts])
         return student.cards(self.catalog, results, states, names, self.clock())
 
@@ -138,38 +139,6 @@ class Desk:
         lines = Lines.of(View(chosen, order, part), students, names, survey.report)
         rows = roll.newest_of(self.ledger, [s.pseudonym for s in lines.shown])
         return cohort_page(self.catalog, lines, known, rows, survey, self.policy)
-
-    def person(self, pseudonym: str, viewer: str) -> PersonPage | None:
-        """Return an organizer's page of one student, and record that it was looked at; None when there is no such student."""
-        found = roll.known_as(self.ledger, pseudonym)
-        if found is None:
-            return None
-        person, name = found
-        self._looked_at(person, viewer, {"page": "person"})
-        survey = self.surveys.newest(person.cohort)
-        finding = survey.report.of(pseudonym)
-        newest, cards = self._cards(self.ledger.results(pseudonym), (name, pseudonym))
-        return PersonPage(
-            name=name,
-            pseudonym=pseudonym,
-            cohort=person.cohort,
-            joined=Moment.of(person.joined_at),
-            left=Moment.of(person.left_at) if person.left_at else None,
-            estimate=estimates.view(finding),
-            scale=estimates.scale(survey.report),
-            legend=estimates.legend(survey.report, self.policy),
-            newest=newest,
-            cards=cards,
-            snapshot=Snapshot(survey.event, Moment.of(survey.at)),
-        )
-
-    def person_attempt(self, pseudonym: str, attempt_id: str, viewer: str) -> AttemptPage | None:
-        """Return an organizer's page of one student's attempt, and record that it was looked at."""
-        found = roll.known_as(self.ledger, pseudonym)
-        if found is None:
-            return None
-        self._looked_at(found[0], viewer, {"page": "attempt", "attempt": attempt_id})
-        return self.attempt(pseudonym, found[1], attempt_id)
 
     def grading(self) -> GradingPage:
         """Return the instructors' page of grading."""
@@ -185,7 +154,3 @@ class Desk:
     def retry(self, attempt_id: str, by: str) -> bool:
         """Give a dead letter all its tries again; False when there is none of that attempt."""
         return self.ledger.retry(attempt_id, self.clock(), by)
-
-    def _looked_at(self, person: Student, viewer: str, page: dict[str, str]) -> None:
-        # Before the page is made: what cannot be recorded is not shown.
-        self.ledger.record("person.viewed", self.clock(), viewer, person.pseudonym, page)

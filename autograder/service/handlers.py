@@ -15,7 +15,7 @@ from autograder.pages.cohort import ORDERS
 from autograder.service.background import NotYetError
 from autograder.service.desk import Desk
 from autograder.service.exchange import Refused
-from autograder.service.roles import FLAGS, READ_ALL
+from autograder.service.roles import FLAGS, MENTOR, READ_ALL
 from autograder.service.shell import Guarded, Viewer
 
 T = TypeVar("T")
@@ -45,12 +45,27 @@ class Page(Guarded):
             self.place("pending.html", failed=e.has_failed, address=self.request.uri, here="")
             raise web.Finish from None
 
+    def show_page(self, template: str, page: object | None, **around: Any) -> None:
+        """Place the page; nothing is a page that does not exist."""
+        if page is None:
+            raise web.HTTPError(404)
+        self.place(template, page=page, **around)
+
+
+def part_of(page: Page) -> int:
+    """Return which part of a long table a reader asked for, from 1. Raises: HTTPError on what is no such number."""
+    part = page.get_query_argument("part", "1")
+    if not _PART.fullmatch(part):
+        raise web.HTTPError(400)
+    return int(part)
+
 
 class Start(Page):
-    """The service's own address: staff land at the cohort, everybody else at their own work."""
+    """The service's own address: staff land at the overview, mentors at their invitees, everybody else at their own work."""
 
     def get(self) -> None:
-        self.redirect(self.settings["prefix"] + ("cohort" if self.who.may(READ_ALL) else "me"))
+        landing = "overview" if self.who.may(READ_ALL) else "mentees" if self.who.may(MENTOR) else "me"
+        self.redirect(self.settings["prefix"] + landing)
 
 
 class OwnAttempt(Page):
@@ -103,34 +118,11 @@ class Cohort(Page):
 
     async def get(self) -> None:
         order = self.get_query_argument("order", "name")
-        part = self.get_query_argument("part", "1")
-        if order not in ORDERS or not _PART.fullmatch(part):
+        part = part_of(self)
+        if order not in ORDERS:
             raise web.HTTPError(400)
-        page = await self.ask(self.desk.cohort, self.get_query_argument("cohort", ""), order, int(part))
-        if page is None:
-            raise web.HTTPError(404)
-        self.place("cohort.html", page=page, may_open=self.who.may(FLAGS), here="cohort")
-
-
-class Person(Page):
-    """One student, as organizers see them; looking is recorded."""
-
-    async def get(self, pseudonym: str) -> None:
-        page = await self.ask(self.desk.person, pseudonym, self.who.name)
-        if page is None:
-            raise web.HTTPError(404)
-        self.place("person.html", page=page, here="cohort")
-
-
-class PersonAttempt(Page):
-    """One attempt of one student, as organizers see it; looking is recorded."""
-
-    async def get(self, pseudonym: str, attempt_id: str) -> None:
-        page = await self.ask(self.desk.person_attempt, pseudonym, attempt_id, self.who.name)
-        if page is None:
-            raise web.HTTPError(404)
-        back = f"{self.settings['prefix']}cohort/student/{pseudonym}"
-        self.place("attempt.html", page=page, own=False, reported="", back=back, back_text=page.name, here="cohort")
+        page = await self.ask(self.desk.cohort, self.get_query_argument("cohort", ""), order, part)
+        self.show_page("cohort.html", page, may_open=self.who.may(FLAGS), here="cohort")
 
 
 class Grading(Page):

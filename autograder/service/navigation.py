@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from autograder.service.roles import GRADE, INSIDE, READ_ALL
+from autograder.service.roles import FLAGS, GRADE, INSIDE, MENTOR, READ_ALL
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,13 @@ class Link:
 
 
 NAVIGATION = (
+    Link("overview", "Overview", READ_ALL),
     Link("cohort", "Students", READ_ALL),
+    Link("flags", "Flags", FLAGS),
+    Link("comparison", "Cohorts", READ_ALL),
+    Link("calibration", "Calibration", FLAGS),
+    Link("exports", "Exports", FLAGS),
+    Link("mentees", "Invitees", MENTOR),
     Link("grading", "Grading", GRADE),
     Link("me", "My work", INSIDE),
     Link("me/progress", "My progress", INSIDE),

@@ -17,22 +17,24 @@ ENTER = f"access:services!service={SERVICE}"
 READ_ALL = "custom:bootcamp:read-all"
 GRADE = "custom:bootcamp:grade"
 FLAGS = "custom:bootcamp:flags"
+MENTOR = "custom:bootcamp:mentor"
 
 CUSTOM_SCOPES: Mapping[str, str] = MappingProxyType(
     {
         READ_ALL: "Read the results of everybody in the bootcamp",
         GRADE: "Regrade, extend and correct results in the bootcamp",
         FLAGS: "See a person's profile and decide on invitations",
+        MENTOR: "See whom an organizer has confirmed for an invitation",
     }
 )
 
-# Students and mentors hold no scope of their own yet: everybody who may enter sees their own results.
+# Students hold no scope of their own: everybody who may enter sees their own results.
 ROLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "student": (),
         "instructor": (READ_ALL, GRADE),
         "organizer": (READ_ALL, FLAGS),
-        "mentor": (),
+        "mentor": (MENTOR,),
     }
 )
 

@@ -12,8 +12,8 @@ from types import MappingProxyType
 
 from tornado import web
 
-from autograder.service import api, handlers, learners
-from autograder.service.roles import FLAGS, GRADE, INSIDE, PUBLIC, READ_ALL
+from autograder.service import api, handlers, learners, organizers
+from autograder.service.roles import FLAGS, GRADE, INSIDE, MENTOR, PUBLIC, READ_ALL
 from autograder.service.shell import Callback
 
 # Ids and pseudonyms are ours and consist of these; anything else is no such page.
@@ -49,9 +49,20 @@ ROUTES: tuple[Route, ...] = (
     _get(f"verify/{_ID}", learners.Verify, PUBLIC),
     _get(rf"verify/{_ID}/(transcript\.json|transcript\.sig|key\.pem)", learners.Proof, PUBLIC),
     _get(f"me/attempt/{_ID}", handlers.OwnAttempt, INSIDE),
+    _get("overview", organizers.Overview, READ_ALL),
+    _get("comparison", organizers.Comparison, READ_ALL),
+    _get("calibration", organizers.Calibration, FLAGS),
+    _get("flags", organizers.Flags, FLAGS),
+    _get("flags/list", organizers.FlagsList, FLAGS),
+    _route("flags/evaluate", organizers.Evaluate, POST=FLAGS),
+    _get("exports", organizers.Exports, FLAGS),
+    _get(r"exports/([a-z]{1,32})\.(csv|json)", organizers.Export, FLAGS),
+    _get("mentees", organizers.Mentees, MENTOR),
+    _get(f"mentees/{_ID}", organizers.Mentee, MENTOR),
     _get("cohort", handlers.Cohort, READ_ALL),
-    _get(f"cohort/student/{_ID}", handlers.Person, FLAGS),
-    _get(f"cohort/student/{_ID}/attempt/{_ID}", handlers.PersonAttempt, FLAGS),
+    _route(f"cohort/student/{_ID}/review", organizers.Review, POST=FLAGS),
+    _get(f"cohort/student/{_ID}", organizers.Person, FLAGS),
+    _get(f"cohort/student/{_ID}/attempt/{_ID}", organizers.PersonAttempt, FLAGS),
     _get(f"me/attempt/{_ID}/state", handlers.OwnState, INSIDE),
     _route(f"me/attempt/{_ID}/dispute", handlers.Dispute, POST=INSIDE),
     _get("grading", handlers.Grading, GRADE),

@@ -49,7 +49,8 @@ def take(ledger: Ledger, cohort: str, course: Course, policy: Policy, at: dateti
     """Read the cohort as the ledger stands now and compute all of it; a cohort of 24 takes a second."""
     began = time.process_time()
     event, known = ledger.last_event(), course_items(course)
-    read = inputs.read(ledger, cohort, event)
+    # As an evaluation that is recorded would read it, so that recording this report can be rebuilt.
+    read = inputs.read(ledger, cohort, event, at)
     report, model = read.evaluate_with_model(known, policy)
     rows = ledger.cohort_table(cohort, as_of=event)
     students = ledger.students(cohort, as_of=event)

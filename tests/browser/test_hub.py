@@ -76,7 +76,8 @@ def test_a_student_sees_their_own_results_with_hints(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "path"), [("priya", "cohort"), ("mila", "cohort"), ("ines", "cohort/student/{ada}"), ("priya", "cohort/student/{ada}")]
+    ("name", "path"),
+    [("priya", "cohort"), ("mila", "cohort"), ("ines", "flags"), ("priya", "cohort/student/{ada}"), ("olga", "mentees")],
 )
 def test_the_lesser_role_is_refused_with_a_page(stage: Stage, name: str, path: str) -> None:
     """Scopes from the real Hub: the wrong role gets 403 and a page that says what to do."""
@@ -94,6 +95,8 @@ def test_an_organizer_sees_the_cohort_and_a_person(stage: Stage) -> None:
     page = stage.page("olga")
     found = complaints(page)
     page.goto(stage.hub.service_url)
+    expect(page.get_by_role("img", name=re.compile("^From hand-in to all points"))).to_be_visible()
+    page.get_by_role("link", name="Students", exact=True).click()
 
     table = page.get_by_role("table")
     expect(table.get_by_role("row")).to_have_count(1 + len(cohort_world.NAMES))
@@ -105,6 +108,7 @@ def test_an_organizer_sees_the_cohort_and_a_person(stage: Stage) -> None:
     page.get_by_role("link", name="priya").click()
     expect(page.get_by_role("heading", name="priya")).to_be_visible()
     expect(page.get_by_role("img", name="Estimated ability")).to_be_visible()
+    page.get_by_text("Every attempt").click()
     page.get_by_role("link", name=re.compile("Attempt")).first.click()
     expect(page.get_by_text("handed in by priya")).to_be_visible()
     with Ledger.open(stage.home.ledger_url) as ledger:
@@ -116,7 +120,7 @@ def test_an_organizer_sees_the_cohort_and_a_person(stage: Stage) -> None:
 def test_an_instructor_sees_the_cohort_but_opens_nobody(stage: Stage) -> None:
     """Instructors read the table; the profile of a person is for organizers, so no name is a link."""
     page = stage.page("ines")
-    page.goto(stage.hub.service_url)
+    page.goto(f"{stage.hub.service_url}cohort")
 
     expect(page.get_by_role("row", name=re.compile("^priya"))).to_be_visible()
     expect(page.get_by_role("link", name="priya")).to_have_count(0)
@@ -137,6 +141,43 @@ def test_pages_fit_a_phone_in_both_themes(stage: Stage, name: str, path: str, th
     assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 150) == (theme == "dark")
     expect(page.get_by_text("Skip to the content")).to_be_focused()
     assert found == []
+
+
+def test_an_organizer_confirms_and_a_mentor_sees(stage: Stage) -> None:
+    """Evaluate, move the slider, confirm with a reason; then the mentor has one invitee, all through the real Hub."""
+    page = stage.page("olga")
+    found = complaints(page)
+    page.goto(f"{stage.hub.service_url}flags")
+    page.get_by_role("button", name="Record today's evaluation").click()
+    expect(page.get_by_text("The newest evaluation is event")).to_be_visible()
+    page.get_by_label("Largest expected share").fill("40")
+    expect(page.locator("#list")).to_contain_text("expected false")
+    page.get_by_role("row", name=re.compile("^carmen")).get_by_role("link").click()
+    page.get_by_label("Decision").select_option("confirm")
+    page.get_by_label("Why, in a sentence").fill("Solved what few did <script>alert(1)</script>")
+    page.get_by_role("button", name="Record the decision").click()
+    expect(page.locator(".timeline")).to_contain_text("Solved what few did <script>alert(1)</script>")
+    assert found == []
+
+    mentor = stage.page("mila")
+    mentor.goto(stage.hub.service_url)
+    expect(mentor.get_by_role("table").get_by_role("row")).to_have_count(2)
+    mentor.get_by_role("link", name="carmen").click()
+    expect(mentor.get_by_text("Solved what few did")).to_be_visible()
+
+
+def test_the_theme_is_remembered(stage: Stage) -> None:
+    """The switch beats the system's theme, on the next page too."""
+    page = stage.page("bela", color_scheme="light")
+    page.goto(f"{stage.hub.service_url}me")
+    switch = page.get_by_role("button", name="Theme: system")
+    switch.click()
+    page.get_by_role("button", name="Theme: light").click()
+    page.reload()
+
+    expect(page.get_by_role("button", name="Theme: dark")).to_be_visible()
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert sum(map(int, re.findall(r"\d+", ground)[:3])) < 150
 
 
 def test_signing_out_ends_the_session(stage: Stage) -> None:

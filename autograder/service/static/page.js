@@ -25,6 +25,11 @@
       name.textContent = kept;
       try { localStorage.setItem("bootcamp-theme", kept); } catch (e) { /* for this page only, then */ }
     });
+    // A slider says its value beside it.
+    document.addEventListener("input", (event) => {
+      const shown = event.target.dataset && document.getElementById(event.target.dataset.shown);
+      if (shown) shown.textContent = `${event.target.value} %`;
+    });
     const unanswered = (on) => () => { document.getElementById("unanswered").hidden = !on; };
     for (const kind of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) document.addEventListener(kind, unanswered(true));
     document.addEventListener("htmx:afterSwap", unanswered(false));

@@ -1,0 +1,162 @@
+"""What organizers' and mentors' handlers work with: the desk in, their pages and what they decide out. No HTTP here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autograder.errors import BootcampError
+from autograder.pages.models import AttemptPage
+from autograder.pages.organizers import flags as flag_views
+from autograder.pages.organizers.calibration import CalibrationPage, calibration_page
+from autograder.pages.organizers.comparison import MAX_COHORTS, ComparisonPage, comparison_page
+from autograder.pages.organizers.datasets import DATASETS, Dataset, ExportsPage, exports_page
+from autograder.pages.organizers.flags import FlagsPage, ListView, Wanted
+from autograder.pages.organizers.mentees import MenteePage, MenteesPage, mentee_page, mentees_page
+from autograder.pages.organizers.overview import OverviewPage, overview_page
+from autograder.pages.organizers.profile import ProfilePage, profile_page
+from autograder.pages.organizers.timeline import OF_COHORT, OF_PERSON, VIEWED
+from autograder.progress import audit, reviewing
+from autograder.progress.inputs import EVALUATED
+from autograder.records import Event, Student, roll
+from autograder.service.desk import Desk
+from autograder.service.exchange import Refused
+from autograder.survey import Survey
+
+_ALL = 10**9
+EXPORTED = "cohort.exported"
+
+
+@dataclass(frozen=True)
+class Office:
+    """The organizers' side of a desk. All methods block: call them from a thread. They raise NotYetError like the desk."""
+
+    desk: Desk
+
+    def survey(self, cohort: str) -> tuple[Survey, list[str]] | None:
+        """Return the newest survey of a cohort ("" is the newest one) and all cohorts; None when there is no such cohort."""
+        known = roll.cohorts(self.desk.ledger)
+        if cohort and cohort not in known:
+            return None
+        return self.desk.surveys.newest(cohort or (known[0] if known else "")), known
+
+    def overview(self, cohort: str) -> OverviewPage | None:
+        """Return a cohort at a glance."""
+        found = self.survey(cohort)
+        return overview_page(self.desk.catalog, *found) if found else None
+
+    def calibration(self, cohort: str) -> CalibrationPage | None:
+        """Return whether a cohort's chances come true."""
+        found = self.survey(cohort)
+        return calibration_page(*found) if found else None
+
+    def comparison(self, cohort: str) -> ComparisonPage | None:
+        """Return the newest cohorts beside each other, on the scale of this one."""
+        found = self.survey(cohort)
+        if found is None:
+            return None
+        base, known = found
+        others = [c for c in known if c != base.cohort][: MAX_COHORTS - 1]
+        return comparison_page(self.desk.catalog, [base, *(self.desk.surveys.newest(c) for c in others)], known)
+
+    def exports(self, cohort: str) -> ExportsPage | None:
+        """Return what can be taken away of a cohort."""
+        found = self.survey(cohort)
+        return exports_page(*found) if found else None
+
+    def export(self, cohort: str, name: str, viewer: str) -> tuple[Dataset, Survey] | None:
+        """Return one table, and record who took it; None when there is no such cohort or table."""
+        found = self.survey(cohort)
+        if found is None or name not in DATASETS:
+            return None
+        survey, _ = found
+        payload = {"cohort": survey.cohort, "dataset": name, "survey": survey.event}
+        self.desk.ledger.record(EXPORTED, self.desk.clock(), viewer, None, payload)
+        return DATASETS[name](survey), survey
+
+    def flags(self, cohort: str, wanted: Wanted | None, part: int) -> FlagsPage | None:
+        """Return whom to look at in a cohort."""
+        found = self.survey(cohort)
+        if found is None:
+            return None
+        survey, known = found
+        ledger, policy = self.desk.ledger, self.desk.policy
+        names, members = ledger.names(survey.cohort), {f.pseudonym for f in survey.report.students}
+        events = [e for e in ledger.events(0, OF_COHORT, limit=_ALL) if self._is_about(e, survey.cohort, members)]
+        recorded = audit.newest(ledger, survey.cohort)
+        decided, wish = reviewing.decided(ledger), wanted or Wanted.of(policy)
+        return flag_views.flags_page(survey, policy, known, names, decided, events, recorded, wish, part)
+
+    def shortlist(self, cohort: str, wanted: Wanted) -> ListView | None:
+        """Return whom the policy would invite; nothing is recorded."""
+        found = self.survey(cohort)
+        if found is None:
+            return None
+        survey, _ = found
+        return flag_views.list_view(survey.report, self.desk.policy, self.desk.ledger.names(survey.cohort), wanted)
+
+    def profile(self, pseudonym: str, viewer: str) -> ProfilePage | None:
+        """Return one student's page, and record that it was looked at; None when there is no such student."""
+        found = roll.known_as(self.desk.ledger, pseudonym)
+        if found is None:
+            return None
+        survey = self.desk.surveys.newest(found[0].cohort)
+        self._looked_at(found[0], viewer, {"page": "person"})
+        results = self.desk.ledger.results(pseudonym)
+        cards = self.desk.cards(results, (found[1], pseudonym))
+        events = self.desk.ledger.events(0, OF_PERSON, subject=pseudonym, limit=_ALL)
+        return profile_page(self.desk.catalog, found, survey, self.desk.policy, events, results, cards)
+
+    def attempt(self, pseudonym: str, attempt_id: str, viewer: str) -> AttemptPage | None:
+        """Return one student's attempt, and record that it was looked at."""
+        found = roll.known_as(self.desk.ledger, pseudonym)
+        if found is None:
+            return None
+        self._looked_at(found[0], viewer, {"page": "attempt", "attempt": attempt_id})
+        return self.desk.attempt(pseudonym, found[1], attempt_id)
+
+    def review(self, pseudonym: str, decision: str, reason: str, viewer: str) -> None:
+        """Record a decision. Raises: Refused."""
+        if roll.known_as(self.desk.ledger, pseudonym) is None:
+            raise Refused("there is no such student.", 404)
+        try:
+            reviewing.review(self.desk.ledger, pseudonym, decision, reason, self.desk.clock(), viewer)
+        except BootcampError as e:
+            raise Refused(str(e)) from None
+
+    def evaluate(self, cohort: str, viewer: str) -> None:
+        """Record what the newest survey says as an evaluation. Raises: Refused when the log has moved on without it."""
+        found = self.survey(cohort)
+        if found is None:
+            raise Refused("there is no such cohort.", 404)
+        survey, _ = found
+        newest = audit.newest(self.desk.ledger, survey.cohort)
+        if newest is not None and newest.payload["last_event"] == survey.report.last_event:
+            raise Refused("this state is recorded already.", 409)
+        audit.record_report(self.desk.ledger, survey.report, survey.cohort, survey.course, self.desk.policy, survey.at, viewer)
+
+    def mentees(self) -> MenteesPage:
+        """Return everybody whom an organizer has confirmed."""
+        confirmed = self._confirmed()
+        return mentees_page(confirmed, roll.names_of(self.desk.ledger, list(confirmed)), self.desk.snapshot())
+
+    def mentee(self, pseudonym: str, viewer: str) -> MenteePage | None:
+        """Return a confirmed invitee's page, and record that it was looked at; None for everybody else."""
+        decision = self._confirmed().get(pseudonym)
+        found = roll.known_as(self.desk.ledger, pseudonym) if decision else None
+        if decision is None or found is None:
+            return None
+        self._looked_at(found[0], viewer, {"page": "mentee"})
+        rows = self.desk.ledger.events(int(decision.payload["row"]) - 1, (EVALUATED,), subject=pseudonym, limit=1)
+        results = self.desk.ledger.results(pseudonym)
+        return mentee_page(self.desk.catalog, found, decision, rows[0] if rows else None, results, self.desk.snapshot())
+
+    def _confirmed(self) -> dict[str, Event]:
+        return {p: e for p, e in reviewing.decided(self.desk.ledger).items() if reviewing.is_confirmed(e.payload)}
+
+    def _looked_at(self, person: Student, viewer: str, page: dict[str, str]) -> None:
+        # Before the page is made: what cannot be recorded is not shown.
+        self.desk.ledger.record(VIEWED, self.desk.clock(), viewer, person.pseudonym, page)
+
+    @staticmethod
+    def _is_about(e: Event, cohort: str, members: set[str]) -> bool:
+        return e.subject in members if e.subject else e.payload.get("cohort", cohort) in (cohort, None)
