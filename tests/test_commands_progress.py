@@ -127,8 +127,9 @@ def test_the_model_can_be_checked_on_real_first_tries(home: Home) -> None:
 
 def test_the_simulation_writes_its_table(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers with errors and targets; JSON without NaN; plots as descriptions and drawings."""
-    from autograder.progress.simulator import rebuilding, speed, study
+    from autograder.progress.simulator import rebuilding, study
     from autograder.progress.simulator.cohort import Setting
+    from autograder.progress.simulator.numbers import speed
     from autograder.progress.simulator.replicate import Case
 
     monkeypatch.setattr(study, "quick", lambda: study.Plan({Case(Setting.ALL, 24, warm=False): 2}))

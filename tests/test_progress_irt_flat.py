@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autograder.progress.irt.flat import Flat
-from autograder.progress.simulator import agreement
+from autograder.progress.simulator.numbers import agreement
 
 
 @cache

@@ -11,10 +11,11 @@ import pytest
 from autograder.errors import BootcampError
 from autograder.progress import State, load_policy
 from autograder.progress.scores import Bools
-from autograder.progress.simulator import calibration, metrics, numbers, rules, study, table
+from autograder.progress.simulator import rules, study
 from autograder.progress.simulator.breakage import HEADLINE, WAYS, Breakage
 from autograder.progress.simulator.cohort import NEVER, Cohort, Setting, Truth, draw_cohort, draw_items, top_of
-from autograder.progress.simulator.number import less, number
+from autograder.progress.simulator.numbers import calibration, metrics, rows, table
+from autograder.progress.simulator.numbers.number import less, number
 from autograder.progress.simulator.replicate import STATES, Case, Replicate, replicate
 from autograder.progress.simulator.shelf import Shelf
 
@@ -79,11 +80,11 @@ def test_a_replicate_repeats_itself(one: Replicate) -> None:
 @pytest.mark.slow
 def test_the_table_has_every_number_and_its_target(one: Replicate) -> None:
     """1 to 5 and 8, for a case that is warm; text and JSON agree on what was reached."""
-    found = numbers.rows([one, replace(one)], POLICY)
+    found = rows.rows([one, replace(one)], POLICY)
 
     assert {r.number for r in found} == {1, 2, 3, 4, 5, 8}
     assert "S2 N=24 warm, 2 cohorts" in table.text(found)
-    data = table.as_json(found, [one], numbers.PROBABLE)
+    data = table.as_json(found, [one], rows.PROBABLE)
     assert len(data["rows"]) == len(found)
     assert sum(n for _p, _share, n in data["reliability"][0]["bins"]) == 24
 
@@ -109,7 +110,7 @@ def test_a_shelf_gives_back_what_was_put_there_and_nothing_of_other_sources(one:
 
     assert again is not None
     assert shelf.get(one.case, 4) is None
-    texts = [table.text(numbers.rows([r, r], POLICY)) for r in (again, one)]
+    texts = [table.text(rows.rows([r, r], POLICY)) for r in (again, one)]
     assert texts[0] == texts[1]
     np.testing.assert_array_equal(again.p["flat IRT"], one.p["flat IRT"])
     with pytest.raises(BootcampError, match="made by version"):

@@ -29,7 +29,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 def simulate(home: Home, full: bool, scale: float, minutes: float, cohorts: Path | None, out: Path | None, publish: bool) -> None:
     """Follow made-up cohorts with known abilities through their course, and print the tracker's nine numbers with their errors."""
     from autograder.progress import load_policy
-    from autograder.progress.simulator import numbers, published, standing, study, table
+    from autograder.progress.simulator import study
+    from autograder.progress.simulator.numbers import published, rows, standing, table
     from autograder.progress.simulator.shelf import Shelf
 
     if publish and not full:
@@ -42,10 +43,10 @@ def simulate(home: Home, full: bool, scale: float, minutes: float, cohorts: Path
         for one in study.run(plan, policy, lambda: time.process_time() - began > 60 * minutes, shelf):
             replicates.append(one)
             bar.update(1)
-    found = [*numbers.rows(replicates, policy), *standing.rows(policy)]
+    found = [*rows.rows(replicates, policy), *standing.rows(policy)]
     click.echo(table.text(found))
     click.echo(f"{len(replicates)} of {plan.n_total} cohorts; ± is one standard error over cohorts (jackknife), persons or runs.")
-    data = table.as_json(found, replicates, numbers.PROBABLE)
+    data = table.as_json(found, replicates, rows.PROBABLE)
     if out:
         _write(out, data)
     if publish:
@@ -55,7 +56,7 @@ def simulate(home: Home, full: bool, scale: float, minutes: float, cohorts: Path
 @click.command("bench")
 def bench() -> None:
     """Measure CPU seconds of one thread, beside PyPI's mirt and girth in the same run where they are installed."""
-    from autograder.progress.simulator import speed
+    from autograder.progress.simulator.numbers import speed
 
     found = speed.measure()
     ours = next(s.cpu_s for s in found if s.what.endswith("ours"))
@@ -74,7 +75,7 @@ def reliability(home: Home, cohort: str | None, out: Path | None) -> None:
     from autograder import course as courses
     from autograder.progress import course_items, inputs, load_policy, prospective
     from autograder.progress.scores import collect
-    from autograder.progress.simulator import plots
+    from autograder.progress.simulator.numbers import plots
 
     with Ledger.open(home.ledger_url) as ledger:
         read = inputs.read(ledger, cohort, ledger.last_event())
@@ -91,7 +92,7 @@ def reliability(home: Home, cohort: str | None, out: Path | None) -> None:
 
 
 def _write(out: Path, data: Mapping[str, Any]) -> None:
-    from autograder.progress.simulator import plots
+    from autograder.progress.simulator.numbers import plots
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "table.json").write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", "utf-8")

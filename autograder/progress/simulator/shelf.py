@@ -22,18 +22,20 @@ from autograder.progress.simulator.cohort import Truth
 from autograder.progress.simulator.replicate import Case, Replicate
 
 _PACKAGE = Path(__file__).parents[1]
-# What replicates come from, beside all that is not the simulator.
-_MAKERS = ("breakage", "cohort", "replicate", "rules")
+# What replicates come from. The door to the ledger, reports and reasons are not in it.
+_MAKERS = (
+    *("irt/*.py", "estimate.py", "mixed_model.py", "policy.py", "posterior.py", "ranks.py", "scores.py", "transitions.py"),
+    *(f"simulator/{name}.py" for name in ("breakage", "cohort", "replicate", "rules")),
+)
 _STAMP = "made-by.txt"
 _Arrays = dict[str, NDArray[Any]]
 
 
 def made_by(policy: Policy) -> str:
-    """Return the hash of all that replicates depend on: the tracker's sources and the policy."""
+    """Return the hash of all that replicates depend on: the policy, and the sources of the model, the rules and the cohorts."""
     whole = hashlib.sha256(policy.model_dump_json().encode())
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        if path.parent.name != "simulator" or path.stem in _MAKERS:
-            whole.update(path.relative_to(_PACKAGE).as_posix().encode() + path.read_bytes())
+    for path in sorted(path for pattern in _MAKERS for path in _PACKAGE.glob(pattern)):
+        whole.update(path.relative_to(_PACKAGE).as_posix().encode() + path.read_bytes())
     return whole.hexdigest()[:16]
 
 

@@ -10,7 +10,7 @@ from autograder.progress.policy import FLAGS, State
 from autograder.progress.scores import Bools, Floats, Ints
 from autograder.progress.shortlist import Candidate, largest
 from autograder.progress.simulator.cohort import N_WEEKS, top_of
-from autograder.progress.simulator.number import Replicates
+from autograder.progress.simulator.numbers.number import Replicates
 from autograder.progress.simulator.replicate import STATES, Replicate
 
 SHARE = 0.1

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from autograder.progress.simulator.calibration import reliability
 from autograder.progress.simulator.cohort import Setting
-from autograder.progress.simulator.number import Number, Replicates
+from autograder.progress.simulator.numbers.calibration import reliability
+from autograder.progress.simulator.numbers.number import Number, Replicates
 from autograder.progress.simulator.replicate import CHECKED
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from autograder.progress.irt import flat
 from autograder.progress.irt.flat import Flat
 from autograder.progress.scores import Floats, Ints
-from autograder.progress.simulator.number import Number
+from autograder.progress.simulator.numbers.number import Number
 
 REFERENCE = Path(__file__).parent / "reference" / "mirt_1.46.1.npz"
 KINDS = {"2pl": 2, "gpcm": 4}

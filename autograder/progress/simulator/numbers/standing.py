@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from autograder.progress.policy import Policy
-from autograder.progress.simulator import agreement, rebuilding, speed
-from autograder.progress.simulator.number import Number
-from autograder.progress.simulator.table import Row
+from autograder.progress.simulator import rebuilding
+from autograder.progress.simulator.numbers import agreement, speed
+from autograder.progress.simulator.numbers.number import Number
+from autograder.progress.simulator.numbers.table import Row
 from autograder.records import Ledger
 
 _SEED, _N_SPEED = 6, 3

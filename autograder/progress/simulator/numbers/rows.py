@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from autograder.progress.policy import Policy
-from autograder.progress.simulator import calibration
-from autograder.progress.simulator import metrics as m
 from autograder.progress.simulator.breakage import HEADLINE, N_SUBMISSIONS, WAYS
 from autograder.progress.simulator.cohort import N_WEEKS
-from autograder.progress.simulator.number import Replicates, less
-from autograder.progress.simulator.number import number as number_of
+from autograder.progress.simulator.numbers import calibration
+from autograder.progress.simulator.numbers import metrics as m
+from autograder.progress.simulator.numbers.number import Replicates, less
+from autograder.progress.simulator.numbers.number import number as number_of
+from autograder.progress.simulator.numbers.table import Row
 from autograder.progress.simulator.replicate import CHECKED, Case, Replicate
-from autograder.progress.simulator.table import Row
 
 RULES = ("hierarchy", "gaussian", "flat IRT", "adjusted first tries", "mean of attempted", "total score")
 PROBABLE = RULES[:3]

@@ -8,7 +8,7 @@ import numpy as np
 
 from autograder.progress.scores import Bools, Floats
 from autograder.progress.simulator.cohort import N_WEEKS
-from autograder.progress.simulator.number import Replicates
+from autograder.progress.simulator.numbers.number import Replicates
 
 N_BINS, SHARE = 10, 0.1
 
