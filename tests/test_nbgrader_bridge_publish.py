@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 from nbgrader import api
 
+from autograder.course import load
 from autograder.errors import BootcampError, InfraError
 from autograder.grading.verdict import Graded, Status
 from autograder.nbgrader_bridge import tables
@@ -37,12 +38,18 @@ def test_the_tables_are_nbgraders():
                 assert column.primary_key == theirs[column.name].primary_key
 
 
-def test_publishing_and_autograding_leave_the_same_gradebook(tmp_path):
-    """Row by row, but for random ids: a right, a wrong and an untouched answer."""
+@pytest.mark.parametrize("n_days_late", [0, 3])
+def test_publishing_and_autograding_leave_the_same_gradebook(tmp_path, n_days_late):
+    """Row by row, but for random ids: a right, a wrong and an untouched answer; in time and late."""
     a, b = World(tmp_path / "a"), World(tmp_path / "b")
+    for w in (a, b):
+        with (w.course.root / "assignments" / "course.toml").open("a") as file:
+            file.write("\n[late]\npercent_per_day = 20\n")
+    a.course = load(a.course.root)
     given = answers(low=WRONG)
     del given["s1_sums.countdown"]
-    found = a.submitted("ada", raw=handed_in(a.course, given))
+    at = a.course.assignment(ID).due + timedelta(days=n_days_late, hours=-1) if n_days_late else NOW
+    found = a.submitted("ada", at=at, raw=handed_in(a.course, given))
     a.publish(found)
     folder = b.root / "submitted" / "ada" / ID
     folder.mkdir(parents=True)
@@ -57,6 +64,10 @@ def test_publishing_and_autograding_leave_the_same_gradebook(tmp_path):
     mine.pop("course"), theirs.pop("course")
     assert mine == theirs
     assert a.scores("ada") == b.scores("ada") == {**FULL, "s1_sums.low": 0}
+    with a.gradebook() as gradebook:
+        notebook = gradebook.find_submission_notebook(ID, ID, "ada")
+        assert notebook.score > 0
+        assert notebook.late_submission_penalty == (pytest.approx(0.6 * notebook.score) if n_days_late else None)
 
 
 def test_published_and_autograded_notebooks_are_the_same(tmp_path):

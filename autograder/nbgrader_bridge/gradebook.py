@@ -5,7 +5,7 @@ row. Importing it costs 3 s of CPU, which would be most of the time from a submi
 written here by SQL, in one transaction for a whole batch, as nbgrader's autograde would leave them. A gradebook of another
 schema version is refused.
 
-What it never touches: manual scores, extra credit, manual comments, extensions, flags, late penalties, maximum scores. An
+What it never touches: manual scores, extra credit, manual comments, extensions, flags, maximum scores. An
 exercise that could not be graded by our fault has no automatic score and is marked as needing a person; whatever an
 earlier attempt earned there is taken away with it, because it was earned by other bytes.
 """
@@ -52,12 +52,16 @@ def opened(path: Path) -> Iterator[sa.Connection]:
 
 @dataclass(frozen=True)
 class Row:
-    """What the gradebook is to hold of one student's submission. `submitted_at` is aware."""
+    """What the gradebook is to hold of one student's submission. `submitted_at` is aware.
+
+    `kept_share` of the points is kept of a late one.
+    """
 
     student: str
     assignment: str
     submitted_at: datetime
     verdicts: tuple[Verdict, ...]
+    kept_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,15 @@ class Gradebook:
         comments = {cell: "No response." if v.status is Status.SKIPPED else None for cell, v in answers.items()}
         existing = self._rows(t.comment, notebook)
         self._write(t.comment, notebook, existing, {cell: {"auto_comment": text} for cell, text in comments.items()})
+        self._take_late_points(notebook, row.kept_share)
+
+    def _take_late_points(self, notebook: str, kept_share: float) -> None:
+        """As nbgrader's autograde leaves it: of what the notebook's score is now, manual scores and extra credit included."""
+        g, n = t.grade.c, t.submitted_notebook.c
+        earned = sa.func.coalesce(g.manual_score, g.auto_score, 0.0) + sa.func.coalesce(g.extra_credit, 0.0)
+        score = self.db.execute(sa.select(sa.func.coalesce(sa.func.sum(earned), 0.0)).where(g.notebook_id == notebook)).scalar_one()
+        penalty = score * (1.0 - kept_share) if kept_share < 1.0 else None
+        self.db.execute(sa.update(t.submitted_notebook).where(n.id == notebook).values(late_submission_penalty=penalty))
 
     def _write_grades(self, notebook: str, scores: Mapping[str, float | None]) -> None:
         existing = self._rows(t.grade, notebook)

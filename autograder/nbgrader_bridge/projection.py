@@ -18,6 +18,7 @@ from autograder.home import Home
 from autograder.nbgrader_bridge.folders import Folders, read_regular
 from autograder.nbgrader_bridge.publish import Submitted, publish
 from autograder.records import Attempt, AttemptResult, Blobs, Ledger
+from autograder.records.extensions import Extensions
 
 _KINDS = ("attempt.graded", "grading.restored")
 _MARK = ".published"
@@ -65,6 +66,7 @@ class Projector:
 
     def _project(self, wanted: Iterable[tuple[str, str]]) -> Projected:
         names, known = self.ledger.names(), {a.id for a in self.course}
+        extensions = Extensions(self.ledger)
         found, left_out = [], []
         for pseudonym, assignment in sorted(wanted):
             if assignment not in known or pseudonym not in names:
@@ -76,7 +78,9 @@ class Projector:
             if raw is None:
                 left_out.append(f"{names[pseudonym]}, {assignment}: the bytes of attempt {result.attempt.id} are not kept")
                 continue
-            found.append(Submitted(names[pseudonym], raw, result.attempt.received_at, graded_of(result)))
+            granted = tuple(extensions.of(pseudonym))
+            graded = graded_of(result)
+            found.append(Submitted(names[pseudonym], raw, result.attempt.received_at, graded, pseudonym, granted))
         return Projected(publish(self.home, self.course, found), tuple(left_out))
 
     def _newest(self, pseudonym: str, assignment: str) -> AttemptResult | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from autograder.course import MANIFEST, Assignment, Course, Manifest
+from autograder.deadlines import Extension
 from autograder.errors import BootcampError
 from autograder.grading.verdict import Graded
 from autograder.home import Home
@@ -27,12 +28,17 @@ from autograder.submission.notebook import parse
 
 @dataclass(frozen=True)
 class Submitted:
-    """One graded submission. `raw` are the bytes that were handed in; `received_at` is aware."""
+    """One graded submission. `raw` are the bytes that were handed in; `received_at` is aware.
+
+    course.toml may name the student by `pseudonym`; `granted` are the extensions that it does not hold.
+    """
 
     student: str
     raw: bytes
     received_at: datetime
     graded: Graded
+    pseudonym: str = ""
+    granted: tuple[Extension, ...] = ()
 
 
 class _Entry(Protocol):
@@ -76,7 +82,9 @@ def publish(home: Home, course: Course, submissions: Sequence[Submitted]) -> int
             s = replace(s, received_at=folders.collected_at(s.raw) or s.received_at)
             held = (gradebook.submitted_at(s.student, s.graded.assignment), folders.newest_at())
             if all(at is None or s.received_at >= at for at in held):
-                gradebook.write(Row(s.student, s.graded.assignment, s.received_at, s.graded.verdicts))
+                assignment = course.assignment(s.graded.assignment)
+                late = course.lateness(assignment, s.received_at, s.student, s.pseudonym, granted=s.granted)
+                gradebook.write(Row(s.student, assignment.id, s.received_at, s.graded.verdicts, late.share))
                 written.append((s, folders))
     for s, folders in written:
         _lay(s, folders, frames[s.graded.assignment])

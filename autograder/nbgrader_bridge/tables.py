@@ -24,7 +24,13 @@ base_cell = _table("base_cell", name=sa.String(), notebook_id=sa.String())
 grade_cells = _table("grade_cells", max_score=sa.Float())
 solution_cells = _table("solution_cells")
 submitted_assignment = _table("submitted_assignment", assignment_id=sa.String(), student_id=sa.String(), timestamp=sa.DateTime())
-submitted_notebook = _table("submitted_notebook", assignment_id=sa.String(), notebook_id=sa.String(), flagged=sa.Boolean())
+submitted_notebook = _table(
+    "submitted_notebook",
+    assignment_id=sa.String(),
+    notebook_id=sa.String(),
+    late_submission_penalty=sa.Float(),
+    flagged=sa.Boolean(),
+)
 grade = _table(
     "grade",
     notebook_id=sa.String(),
