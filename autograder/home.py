@@ -11,7 +11,7 @@ from pathlib import Path
 from autograder.errors import BootcampError
 
 _MIN_SEED_CHARS = 32
-TRANSCRIPT_KEYS = "transcripts"
+TRANSCRIPT_KEYS, PREVIEWS = "transcripts", "previews"
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class Home:
     def transcript_keys(self) -> Path:
         """What signs transcripts, and the public keys to check them with."""
         return self.path / TRANSCRIPT_KEYS
+
+    @property
+    def previews(self) -> Path:
+        """What regrades that were only shown would do."""
+        return self.path / PREVIEWS
 
     @property
     def seed_file(self) -> Path:

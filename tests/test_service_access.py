@@ -66,6 +66,16 @@ EXPECTED: dict[str, tuple[str, dict[str, tuple]]] = {
     f"cohort/student/{ID}/attempt/{ID}": ("cohort/student/{pseudonym}/attempt/{attempt}", {"GET": (ORGANIZERS, 200)}),
     "grading": ("grading", {"GET": (INSTRUCTORS, 200)}),
     f"grading/{ID}/retry": ("grading/{attempt}/retry", {"POST": (INSTRUCTORS, 404)}),
+    "teaching": ("teaching", {"GET": (INSTRUCTORS, 200)}),
+    f"teaching/assignment/{ID}": ("teaching/assignment/f1_tensors", {"GET": (INSTRUCTORS, 200)}),
+    "teaching/exercises": ("teaching/exercises", {"GET": (INSTRUCTORS, 200)}),
+    f"teaching/exercises/{ID}/{ID}": ("teaching/exercises/t1_attention/rope", {"GET": (INSTRUCTORS, 200)}),
+    "teaching/stuck": ("teaching/stuck", {"GET": (INSTRUCTORS, 200)}),
+    "teaching/roster": ("teaching/roster", {"GET": (INSTRUCTORS, 200)}),
+    f"teaching/roster/{ID}": ("teaching/roster/{pseudonym}", {"GET": (INSTRUCTORS, 200)}),
+    f"teaching/roster/{ID}/extend": ("teaching/roster/{pseudonym}/extend", {"POST": (INSTRUCTORS, 400)}),  # says no time
+    f"teaching/roster/{ID}/take-back": ("teaching/roster/{pseudonym}/take-back", {"POST": (INSTRUCTORS, 400)}),  # there is none
+    "teaching/regrades": ("teaching/regrades", {"GET": (INSTRUCTORS, 200)}),
     "api/assignments": ("api/assignments", {"GET": (EVERYBODY, 200)}),
     f"api/assignments/{ID}/files": ("api/assignments/f1_tensors/files", {"GET": (EVERYBODY, 404)}),
     f"api/assignments/{ID}/hand-in": ("api/assignments/f1_tensors/hand-in", {"POST": (EVERYBODY, 400)}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,12 +16,14 @@ from autograder import course as courses
 from autograder.course import Course
 from autograder.errors import BootcampError
 from autograder.home import Home
-from autograder.records import Ledger
+from autograder.records import Ledger, previews
 from autograder.records.regrading import COMMITTED, RULES, UNDONE, Change, Regrade, Replayed, Rule, commit, preview, undo
 
 if TYPE_CHECKING:
     from autograder.commands.replaying import Replay
-    from autograder.progress import Report
+    from autograder.progress import Finding, Report
+
+    _Flip = tuple[Finding, Finding]  # before and after
 
 _SHOWN = 20
 
@@ -92,15 +94,22 @@ def _regrade(
         found = commit(ledger, assignment, done.replayed, rule, reason, now, getpass.getuser())
     else:
         found = preview(ledger, assignment, done.replayed, rule, now)
-    _show(ledger, course, done, found, before, rule, show_all)
+    flips = _flips(before, _evaluate(course, ledger, found))
+    _show(ledger, done, found, flips, rule, show_all)
     if committing:
+        previews.forget(home.previews, assignment)
         click.echo(f"Appended as event {found.event}. Undo it with: bootcamp regrade --undo {found.event} --reason ...")
         _publish(home, course, ledger)
     else:
-        click.echo(f"Nothing was changed. Append it with: bootcamp regrade {assignment} --commit --rule {rule} --reason ...")
+        said = [previews.Flip(old.pseudonym, old.state, new.state) for old, new in flips]
+        who, event, n_faults = getpass.getuser(), ledger.last_event(), len(done.faults)
+        shown = previews.preview_of(found, assignment, rule, build, n_faults, said, now, who, event)
+        previews.keep(home.previews, shown)
+        click.echo("Nothing was changed; the page Teaching, Regrades shows it, too.")
+        click.echo(f"Append it with: bootcamp regrade {assignment} --commit --rule {rule} --reason ...")
 
 
-def _show(ledger: Ledger, course: Course, done: Replay, found: Regrade, before: Report, rule: Rule, show_all: bool) -> None:
+def _show(ledger: Ledger, done: Replay, found: Regrade, flips: Sequence[_Flip], rule: Rule, show_all: bool) -> None:
     from rich.table import Table
 
     from autograder.commands.console import console
@@ -120,8 +129,10 @@ def _show(ledger: Ledger, course: Course, done: Replay, found: Regrade, before: 
         click.echo(f"{found.n_attempts} attempts replayed: no standing verdict changes.")
     if found.n_kept:
         click.echo(f"{found.n_kept} verdicts would have cost points and are left out (rule {rule}).")
-    for line in _flips(before, _evaluate(course, ledger, found), names):
-        click.echo(line)
+    click.echo(f"Tracker: {len(flips)} states change." if flips else "Tracker: no state changes.")
+    for old, new in sorted(flips, key=lambda pair: names.get(pair[0].pseudonym, "")):
+        who = names.get(old.pseudonym, old.pseudonym)
+        click.echo(f"  {who}: {old.state} → {new.state} (chance {old.p:.2f} → {new.p:.2f})")
     n_new = len(done.replayed) - done.n_remembered
     click.echo(f"Cost: {done.cpu_s:.1f} CPU s for {n_new} attempts; {done.n_remembered} were replayed before.")
     for why in dict.fromkeys(done.faults.values()):
@@ -153,12 +164,9 @@ def _evaluate(course: Course, ledger: Ledger, found: Regrade | None) -> Report:
     return (replace(now, first_tries=tuple(found.first_tries)) if found else now).evaluate(course_items(course), load_policy())
 
 
-def _flips(before: Report, after: Report, names: Mapping[str, str]) -> Iterator[str]:
+def _flips(before: Report, after: Report) -> list[_Flip]:
     was = {f.pseudonym: f for f in before.students}
-    flips = [(was[f.pseudonym], f) for f in after.students if f.pseudonym in was and was[f.pseudonym].state != f.state]
-    yield f"Tracker: {len(flips)} states change." if flips else "Tracker: no state changes."
-    for old, new in sorted(flips, key=lambda pair: names.get(pair[0].pseudonym, "")):
-        yield f"  {names.get(old.pseudonym, old.pseudonym)}: {old.state} → {new.state} (chance {old.p:.2f} → {new.p:.2f})"
+    return [(was[f.pseudonym], f) for f in after.students if f.pseudonym in was and was[f.pseudonym].state != f.state]
 
 
 def _undo(ledger: Ledger, event: int, reason: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from autograder.course import Course, load
 from autograder.errors import CourseError
 from autograder.grading.passed import Stamps
+from autograder.home import PREVIEWS
 from autograder.home import TRANSCRIPT_KEYS as KEYS
 from autograder.pages import student, wording
 from autograder.pages.catalog import Catalog
@@ -47,6 +48,7 @@ class Desk:
     surveys: Surveys
     exchange: Exchange
     keys: Keys
+    previews: Path
 
     @classmethod
     def of(
@@ -61,7 +63,7 @@ class Desk:
         here = partial(take, ledger)
         surveys = Surveys(course, ledger, policy, clock, *((OwnProcess(url),) if url else (here, _LONG_S)))
         catalog = Catalog(course, exchange.extensions.all)
-        return cls(catalog, ledger, clock, policy, surveys, exchange, Keys(state / KEYS))
+        return cls(catalog, ledger, clock, policy, surveys, exchange, Keys(state / KEYS), state / PREVIEWS)
 
     def reload(self) -> None:
         """Take course.toml as it is now; while it cannot be read the old one holds, and the Grading page says why."""

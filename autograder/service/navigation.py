@@ -25,6 +25,7 @@ NAVIGATION = (
     Link("calibration", "Calibration", FLAGS),
     Link("exports", "Exports", FLAGS),
     Link("mentees", "Invitees", MENTOR),
+    Link("teaching", "Teaching", GRADE),
     Link("grading", "Grading", GRADE),
     Link("me", "My work", INSIDE),
     Link("me/progress", "My progress", INSIDE),

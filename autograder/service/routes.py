@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from tornado import web
 
-from autograder.service import api, handlers, learners, organizers
+from autograder.service import api, handlers, learners, organizers, teachers
 from autograder.service.roles import FLAGS, GRADE, INSIDE, MENTOR, PUBLIC, READ_ALL
 from autograder.service.shell import Callback
 
@@ -66,6 +66,16 @@ ROUTES: tuple[Route, ...] = (
     _get(f"me/attempt/{_ID}/state", handlers.OwnState, INSIDE),
     _route(f"me/attempt/{_ID}/dispute", handlers.Dispute, POST=INSIDE),
     _get("grading", handlers.Grading, GRADE),
+    _get("teaching", teachers.Health, GRADE),
+    _get(f"teaching/assignment/{_ID}", teachers.Assignment, GRADE),
+    _get("teaching/exercises", teachers.Items, GRADE),
+    _get(f"teaching/exercises/{_ID}/{_ID}", teachers.Item, GRADE),
+    _get("teaching/stuck", teachers.Stuck, GRADE),
+    _get("teaching/roster", teachers.Roster, GRADE),
+    _get(f"teaching/roster/{_ID}", teachers.Enrolled, GRADE),
+    _route(f"teaching/roster/{_ID}/extend", teachers.Extend, POST=GRADE),
+    _route(f"teaching/roster/{_ID}/take-back", teachers.TakeBack, POST=GRADE),
+    _get("teaching/regrades", teachers.Regrades, GRADE),
     _route(f"grading/{_ID}/retry", handlers.Retry, POST=GRADE),
     _get("api/assignments", api.Releases, INSIDE),
     _get(f"api/assignments/{_ID}/files", api.ReleaseFiles, INSIDE),

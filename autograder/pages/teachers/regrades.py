@@ -1,0 +1,113 @@
+"""Previews of regrades and the regrades that were made in; their before and after out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from autograder.pages import wording
+from autograder.pages.catalog import Catalog
+from autograder.pages.figure import Table
+from autograder.pages.models import Snapshot
+from autograder.pages.wording import Mark, Moment
+from autograder.records import Event
+from autograder.records.previews import Preview
+from autograder.records.regrading import UNDONE, Change
+
+N_SHOWN = 200
+FRESH = Mark("as of now", "check", "good", "Nothing was handed in or graded since it was made.")
+STALE = Mark("hand-ins came since", "clock", "part", "It says nothing of what was handed in after it was made.")
+
+
+@dataclass(frozen=True)
+class PreviewView:
+    """What a regrade would change."""
+
+    assignment: Annotated[str, "The assignment's folder."]
+    title: Annotated[str, "The assignment's title."]
+    mark: Annotated[Mark, "Whether it still says everything."]
+    made: Annotated[Moment, "When it was made."]
+    by: Annotated[str, "Who made it."]
+    facts: Annotated[tuple[str, ...], "What was replayed, and by which rule."]
+    exercises: Annotated[Table, "What changes, by exercise."]
+    students: Annotated[Table, "Whom it changes, before and after."]
+    more: Annotated[str, "How many more changes there are; empty for none."]
+    flips: Annotated[tuple[str, ...], "Which states of the tracker would change."]
+    command: Annotated[str, "What appends it."]
+
+
+@dataclass(frozen=True)
+class Made:
+    """One regrade that was made."""
+
+    event: Annotated[str, "Its number, to undo it by."]
+    at: Annotated[Moment, "When."]
+    by: Annotated[str, "Who made it."]
+    title: Annotated[str, "The assignment's title."]
+    what: Annotated[str, "By which rule, or which one it undoes."]
+    reason: Annotated[str, "What students read."]
+
+
+@dataclass(frozen=True)
+class RegradesPage:
+    """Regrades: those that were only shown, and those that were made."""
+
+    previews: Annotated[tuple[PreviewView, ...], "The newest preview of every assignment that has one."]
+    made: Annotated[tuple[Made, ...], "Those that were made, newest first."]
+    snapshot: Annotated[Snapshot, "Which state of the records this is."]
+
+
+def preview_view(catalog: Catalog, p: Preview, names: Mapping[str, str], is_fresh: bool) -> PreviewView:
+    """Return a preview as a page shows it; `names` are of the students in it."""
+    ordered = sorted(p.changes, key=lambda c: (names.get(c.pseudonym, c.pseudonym).casefold(), c.exercise))
+    n_more = len(ordered) - N_SHOWN
+    facts = [f"{wording.counted(p.n_attempts, 'attempt')} replayed", f"rule {p.rule}", f"grader build {p.grader_build}"]
+    if p.n_kept:
+        facts.append(f"{wording.counted(p.n_kept, 'verdict')} would cost points and would be left out")
+    if p.n_faults:
+        facts.append(f"{wording.counted(p.n_faults, 'attempt')} could not be replayed, by our fault")
+    return PreviewView(
+        assignment=p.assignment,
+        title=catalog.name(p.assignment),
+        mark=FRESH if is_fresh else STALE,
+        made=Moment.of(p.at),
+        by=p.by,
+        facts=tuple(facts),
+        exercises=Table(("Exercise", "Verdicts changed", "Up", "Down", "Points"), tuple(_by_exercise(p.changes))),
+        students=Table(("Student", "Exercise", "Before", "After", "Points"), tuple(_change(c, names) for c in ordered[:N_SHOWN])),
+        more=f"and {n_more} more changes: bootcamp regrade {p.assignment} --all" if n_more > 0 else "",
+        flips=tuple(f"{names.get(f.pseudonym, f.pseudonym)}: {f.before} → {f.after}" for f in p.flips),
+        command=f"bootcamp regrade {p.assignment} --commit --rule {p.rule} --reason ...",
+    )
+
+
+def made(catalog: Catalog, events: Iterable[Event]) -> tuple[Made, ...]:
+    """Return regrades and their undoings, newest first."""
+    return tuple(_made(catalog, e) for e in sorted(events, key=lambda e: -e.id))
+
+
+def _made(catalog: Catalog, e: Event) -> Made:
+    what = f"undoes {e.payload['undoes']}" if e.kind == UNDONE else f"rule {e.payload['rule']}"
+    title, reason = catalog.name(str(e.payload["assignment"])), str(e.payload["reason"])
+    return Made(str(e.id), Moment.of(e.at), e.actor, title, what, reason)
+
+
+def _by_exercise(changes: Sequence[Change]) -> Iterable[tuple[str, ...]]:
+    by: dict[str, list[Change]] = defaultdict(list)
+    for c in changes:
+        by[c.exercise].append(c)
+    for exercise, of in sorted(by.items()):
+        up, down = sum(c.gain > 0 for c in of), sum(c.gain < 0 for c in of)
+        yield exercise, str(len(of)), str(up), str(down), _gain(sum(c.gain for c in of))
+
+
+def _change(c: Change, names: Mapping[str, str]) -> tuple[str, ...]:
+    before = f"{c.status_before or wording.NOTHING}, {wording.number(c.points_before)}"
+    after = f"{c.status_after}, {wording.number(c.points_after)}"
+    return names.get(c.pseudonym, c.pseudonym), c.exercise, before, after, _gain(c.gain)
+
+
+def _gain(x: float) -> str:
+    return f"{x:+.2f}".rstrip("0").rstrip(".").replace("-", "−")
