@@ -23,6 +23,8 @@ _COMMANDS = {
     "replay": "Grade one attempt again and print its verdicts as JSON.",
     "publish": "Bring nbgrader's gradebook up to date with the ledger, or make it again.",
     "export": "Write everybody's results as CSV or Parquet.",
+    "backup": "Write all that cannot be made again into one archive.",
+    "restore": "Put a backup back into an empty home.",
     "ledger": "Verify the ledger's chain; export or erase a person.",
     "progress": "Evaluate the tracker: who is ready for more, and how sure that is.",
     "transcripts": "Sign transcripts with a new key, or check one by its files.",
