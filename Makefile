@@ -57,6 +57,11 @@ test: $(READY) system lint gate-sample ## everything that a change is judged by
 test-all: $(READY) system lint check ## the same, with nothing sampled
 	@BOOTCAMP_TEST_ALL=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist loadfile
 
+# Minutes the first time (images with torch), and kept in var/containers for the next.
+.PHONY: test-containers
+test-containers: $(READY) system ## the stack of docker/compose in real containers (root, podman, podman-compose, debootstrap, runc)
+	@BOOTCAMP_TEST_CONTAINERS=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -rA -p no:cacheprovider tests/containers
+
 .PHONY: bench-path
 bench-path: $(READY) system ## the path of a submission: resubmission, queue, export; over HTTP latency and a deadline spike
 	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.bench.path

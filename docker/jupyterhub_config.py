@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 
-from autograder.service import hub, roles
+from autograder.service import hub, people, roles
 
 c = get_config()  # noqa: F821 - JupyterHub's own
 settings = hub.HubSettings.read(Path(os.environ[hub.SETTINGS_VARIABLE]))
@@ -52,11 +52,8 @@ c.Authenticator.allowed_users = set(accounts.all())
 
 # group -> role -> scopes; the service checks scopes and knows no group.
 c.JupyterHub.load_groups = {roles.group(role): {"users": list(accounts.of(role))} for role in roles.ROLES}
-c.JupyterHub.custom_scopes = {scope: {"description": text} for scope, text in roles.CUSTOM_SCOPES.items()}
-c.JupyterHub.load_roles = [
-    {"name": roles.group(role), "groups": [roles.group(role)], "scopes": [roles.ENTER, *scopes]}
-    for role, scopes in roles.ROLES.items()
-]
+rights = people.rights()
+c.JupyterHub.custom_scopes, c.JupyterHub.load_roles = rights["custom_scopes"], rights["load_roles"]
 engine_environment = {
     "BOOTCAMP_COURSE": str(settings.course_root),
     "BOOTCAMP_HOME": str(settings.home),
@@ -64,15 +61,12 @@ engine_environment = {
     "OMP_NUM_THREADS": "1",
 }
 c.JupyterHub.services = [
-    {
-        "name": roles.SERVICE,
-        "url": f"http://127.0.0.1:{ports.service}",
-        "command": [sys.executable, "-m", "autograder.service"],
-        "cwd": str(settings.folder),
-        "oauth_no_confirm": True,
-        "oauth_client_allowed_scopes": list(roles.CUSTOM_SCOPES),
-        "environment": engine_environment,
-    }
+    people.service(
+        f"http://127.0.0.1:{ports.service}",
+        command=[sys.executable, "-m", "autograder.service"],
+        cwd=str(settings.folder),
+        environment=engine_environment,
+    )
 ]
 if settings.n_workers:
     # The Hub starts the graders, and starts them again when they die. They take no request and know no user.
@@ -125,9 +119,7 @@ c.Spawner.cmd = [str(bin_folder / "jupyterhub-singleuser")]
 # Jupyter refuses to run as root unless told; in a container of its own, root is often all there is.
 c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
 c.Spawner.default_url = "/lab"
-# A server's own token may ask the bootcamp's service what its user may ask there, and nothing else that the user may:
-# the Hub gives it those of these scopes that the user holds.
-c.Spawner.server_token_scopes = ["users:activity!user", "access:servers!server", roles.ENTER, *roles.CUSTOM_SCOPES]
+c.Spawner.server_token_scopes = list(people.SERVER_TOKEN_SCOPES)
 c.Spawner.start_timeout = 90
 c.Spawner.http_timeout = 90
 c.LocalProcessSpawner.interrupt_timeout = 3

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
@@ -26,8 +27,9 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 @click.option("--once", is_flag=True, help="End when the queue is empty.")
 @click.option("--no-publish", is_flag=True, help="Leave nbgrader's gradebook alone.")
 @click.option("--quiet", is_flag=True, help="Print faults only.")
+@click.option("--alive", type=click.Path(path_type=Path, dir_okay=False), help="Touch this file as long as the loop goes round.")
 @click.pass_obj
-def command(home: Home, workers: int, once: bool, no_publish: bool, quiet: bool) -> None:
+def command(home: Home, workers: int, once: bool, no_publish: bool, quiet: bool, alive: Path | None) -> None:
     """Grade what is handed in, as it comes, until Ctrl-C or SIGTERM: newest hand-ins of students before regrades.
 
     On a signal the jobs at hand are finished; on a second one they are given back. Any number of these commands may run
@@ -46,19 +48,21 @@ def command(home: Home, workers: int, once: bool, no_publish: bool, quiet: bool)
         if not quiet:
             click.echo(f"{name}: {workers} grading processes, {ledger.queue.stats().n_queued} attempts wait. Ctrl-C ends it.")
         try:
-            _work(worker, once)
+            _work(worker, once, alive)
         finally:
             worker.leave()
             if publisher:
                 publisher.close()
 
 
-def _work(worker: Worker, once: bool) -> None:
+def _work(worker: Worker, once: bool, alive: Path | None) -> None:
     signals: list[int] = []
     before = {number: signal.signal(number, lambda n, _: signals.append(n)) for number in _ENDING}
     try:
         while len(signals) < 2 and not (signals and worker.is_idle):
             found = worker.step(claim=not signals)
+            if alive:
+                alive.touch()  # a supervisor reads its age
             if once and worker.is_idle and not found:
                 return
     finally:
