@@ -18,10 +18,9 @@ from sqlalchemy import text
 
 from autograder.errors import BootcampError
 from autograder.home import Home
-from autograder.progress import load_policy
+from autograder.progress import course_items, inputs, load_policy
 from autograder.records import Blobs, Ledger, chain
 from autograder.records.backup import MANIFEST, read, write
-from autograder.service.tracker import Tracker
 from tests import cohort_world
 from tests.postgres_server import server
 
@@ -49,6 +48,8 @@ def course_of(home: Home, root: Path) -> cohort_world.World:
     gradebook.close()
     (home.path / "gate").mkdir()
     (home.path / "gate" / "f1.json").write_text("{}")
+    home.transcript_keys.mkdir()
+    (home.transcript_keys / "key.pem").write_text("what signs transcripts")
     (home.path / "admitted").mkdir()
     (home.path / "admitted" / "cache").write_text("can be made again")
     return world
@@ -82,7 +83,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Saved]:
 def told(world: cohort_world.World, home: Home) -> tuple[str, dict, dict, int]:
     """Return everything that people are told: flags and estimates, results, the queue; and how far the log goes."""
     with Ledger.open(home.ledger_url) as ledger, ledger.reading() as db:
-        report = Tracker(world.course, ledger, load_policy()).report(cohort_world.COHORT)
+        read_in = inputs.read(ledger, cohort_world.COHORT, ledger.last_event())
+        report = read_in.evaluate(course_items(world.course), load_policy())
         results = {p: ledger.results(p) for p in ledger.names()}
         checked = chain.verify(db)
         assert checked.broken is None
@@ -109,6 +111,7 @@ def test_what_comes_back_says_the_same_bit_for_bit(tmp_path: Path, saved: Callab
         assert gradebook.execute("SELECT manual FROM grade").fetchall() == [(2.5,)]
     gradebook.close()
     assert (again.path / "gate" / "f1.json").read_text() == "{}"
+    assert (again.transcript_keys / "key.pem").read_text() == "what signs transcripts"
     assert not (again.path / "admitted").exists()
     with Ledger.open(again.ledger_url) as ledger:  # and it goes on: events, jobs and rows get numbers of their own
         last = ledger.last_event()

@@ -1,7 +1,8 @@
 """A running course in, one tar archive of all that cannot be made again out; and back into an empty home.
 
-What is in it: the ledger with its queue, every notebook that was handed in, the course seed, what passed the gate, and
-nbgrader's course folder with its gradebook. What is not: caches, and people's own home folders.
+What is in it: the ledger with its queue, every notebook that was handed in, the course seed, the keys that sign
+transcripts, what passed the gate, and nbgrader's course folder with its gradebook. What is not: caches,
+and people's own home folders.
 
 The ledger comes first and the notebooks after it. They are put down before the transaction that names them and never
 change, so whatever the copied ledger names is there to be copied, while the course goes on.
@@ -22,13 +23,13 @@ from pathlib import Path
 from typing import IO
 
 from autograder.errors import BootcampError
-from autograder.home import Home
+from autograder.home import TRANSCRIPT_KEYS, Home
 from autograder.records import snapshot
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 _MAX_MANIFEST_BYTES = 1 << 20
-_FOLDERS = ("blobs", "course", "gate")
+_FOLDERS = ("blobs", "course", "gate", TRANSCRIPT_KEYS)
 _SEED = "course_seed"
 
 
