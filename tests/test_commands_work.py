@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from autograder.course import load
+from autograder.grading.bundle import build_id
+from autograder.grading.passed import Stamps, key_of
 from autograder.home import Home
 from autograder.records import Blobs, Ledger
 from autograder.submission.compose import compose
@@ -18,6 +21,9 @@ from tests import tiny
 from tests.ledger_world import START, minute
 
 D = "x1_tiny.double"
+
+
+LOOK_OFTEN = "from autograder.commands import work; work._LOOK_S = 0.3; "
 
 
 class World:
@@ -38,7 +44,16 @@ class World:
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         env = {**os.environ, "BOOTCAMP_HOME": str(self.home.path), "BOOTCAMP_SEED": "s" * 40, "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-c", "from autograder.cli import main; main()", "work", "--workers", "1", "--no-publish", *args]
+        command = [
+            sys.executable,
+            "-c",
+            LOOK_OFTEN + "from autograder.cli import main; main()",
+            "work",
+            "--workers",
+            "1",
+            "--no-publish",
+            *args,
+        ]
         return subprocess.Popen(
             command, cwd=self.home.course_root, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
@@ -90,3 +105,32 @@ def test_sigterm_ends_between_jobs_and_sigkill_loses_nothing(world: World):
     process.kill()
     process.communicate(timeout=60)  # ends only when its grading process, which shares its output, has ended too
     assert world.status(attempt) == "running", "the lease is not over yet"
+
+
+def test_edited_checks_are_taken_up_when_the_gate_has_passed_them(world: World):
+    """Not before, not by halves, and without a restart by hand; what runs is finished first."""
+    assignment = load(world.home.course_root).assignment(tiny.ASSIGNMENT)
+    (assignment.release / f"{assignment.id}.ipynb").write_text("{}")
+    process = world.start()
+    builds = []
+
+    def graded() -> None:
+        attempt = world.hand_in(double=f"{tiny.REFERENCE[D]}  # {len(builds)}\n")
+        wait_for(world, attempt, "graded")
+        with Ledger.open(world.home.ledger_url) as ledger:
+            builds.append(ledger.gradings(attempt)[-1].grader_build)
+
+    graded()
+    with next(assignment.folder.glob("hidden*.py")).open("a") as file:
+        file.write("\n# mended\n")
+    time.sleep(1.0)
+    graded()
+    Stamps(world.home.path / "gate").keep(assignment, key_of(assignment), 20, "abc", START)
+    time.sleep(1.0)
+    graded()
+    process.terminate()
+    said, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 0, said
+    assert builds[0] == builds[1] != builds[2] == build_id(assignment)
+    assert said.index(f"edited: {tiny.ASSIGNMENT}") < said.index("grading goes on with them")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,7 +22,11 @@ from autograder.home import Home
 from autograder.records import Blobs, Ledger
 from autograder.records.worker import Done, Worker
 
+if TYPE_CHECKING:
+    from autograder.grading.edits import Edits
+
 _ENDING = (signal.SIGTERM, signal.SIGINT)
+_LOOK_S = 10.0  # between two looks at whether checks were edited
 
 
 @click.command("work")
@@ -33,8 +40,10 @@ def command(home: Home, workers: int, once: bool, no_publish: bool, quiet: bool,
     """Grade what is handed in, as it comes, until Ctrl-C or SIGTERM: newest hand-ins of students before regrades.
 
     On a signal the jobs at hand are finished; on a second one they are given back. Any number of these commands may run
-    at once, on PostgreSQL on any number of machines that share the blobs' folder.
+    at once, on PostgreSQL on any number of machines that share the blobs' folder. Where checks are edited, it goes on with
+    them as soon as `bootcamp check` has passed them here, and grades as before until then.
     """
+    from autograder.grading.edits import Edits
     from autograder.grading.pool import Pool
 
     course = courses.load(home.course_root)
@@ -48,23 +57,31 @@ def command(home: Home, workers: int, once: bool, no_publish: bool, quiet: bool,
         if not quiet:
             click.echo(f"{name}: {workers} grading processes, {ledger.queue.stats().n_queued} attempts wait. Ctrl-C ends it.")
         try:
-            _work(worker, once, alive)
+            begin_anew = _work(worker, once, Edits(home.course_root, home.path / "gate", _say), alive)
         finally:
             worker.leave()
             if publisher:
                 publisher.close()
+    if begin_anew:
+        _say("edited checks have passed the gate; grading goes on with them")
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def _work(worker: Worker, once: bool, alive: Path | None) -> None:
+def _work(worker: Worker, once: bool, edits: Edits, alive: Path | None) -> bool:
+    """Work until a signal comes, or fit edits; return whether it was the latter."""
     signals: list[int] = []
     before = {number: signal.signal(number, lambda n, _: signals.append(n)) for number in _ENDING}
+    are_fit, look_at = False, time.monotonic() + _LOOK_S
     try:
-        while len(signals) < 2 and not (signals and worker.is_idle):
-            found = worker.step(claim=not signals)
+        while len(signals) < 2 and not ((signals or are_fit) and worker.is_idle):
+            found = worker.step(claim=not (signals or are_fit))
             if alive:
                 alive.touch()  # a supervisor reads its age
             if once and worker.is_idle and not found:
-                return
+                return False
+            if not (once or are_fit) and time.monotonic() > look_at:
+                are_fit, look_at = edits.are_fit(), time.monotonic() + _LOOK_S
+        return are_fit and not signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
