@@ -200,7 +200,13 @@ def equals_go_to_the_larger_pair(student: Student, rng: np.random.Generator) -> 
             student, text, 8, (), f"train_bpe of {text!r}", "Pairs are compared as tuples of bytes, left part first."
         )
 
-    _several(rng, 16, longer)
+    _several(rng, 8, longer)
+    # Without whitespace (ab, a) ties with (a, bb), which joins to larger bytes, and (c, d) with both, which are longer.
+    a, b, c, d = _letters(rng, 4)
+    special = b"\x00\x01\x00"
+    text = special.join([b + b] * 7 + [a + b] * 4 + [a + b + b, a + b + a, c + d])
+    slip = "Pairs are compared as tuples of bytes: neither the joined bytes nor their number matters."
+    assert _as_learned(student, text, 5, [special], f"train_bpe of {text!r}", slip)
 
 
 @hidden(BPE, weight=2)
@@ -224,6 +230,10 @@ def specials_are_never_merged(student: Student, rng: np.random.Generator) -> Non
     assert _as_learned(student, text, 1, [b"<|s|>"], f"train_bpe of {text!r}", slip)
     # Without a special of that name the same bytes are ordinary text.
     _as_learned(student, text, 4, (), f"train_bpe of {text!r} without specials", slip)
+    longer = [b"<|s|>", b"<|s|>" + b]
+    text = (longer[1] + a) * 3 + b" " + a + b
+    slip = "Where two specials begin at the same place, the longer one is cut out whole."
+    assert _as_learned(student, text, 1, longer, f"train_bpe of {text!r}", slip)
 
 
 @hidden(BPE, weight=2)
