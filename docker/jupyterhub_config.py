@@ -7,14 +7,13 @@ people apart. `bootcamp serve` writes the settings and starts this; see autograd
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import sys
 from pathlib import Path
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 
-from autograder.service import hub, people, roles
+from autograder.service import front, hub, people, roles
 
 c = get_config()  # noqa: F821 - JupyterHub's own
 settings = hub.HubSettings.read(Path(os.environ[hub.SETTINGS_VARIABLE]))
@@ -34,17 +33,7 @@ c.JupyterHub.reset_db = True
 c.JupyterHub.cookie_secret_file = str(settings.folder / "cookie_secret")
 c.JupyterHub.default_url = f"/services/{roles.SERVICE}/"
 
-# Traefik comes as a wheel, so there is no npm. The pure-Python configurable-http-proxy drops long requests.
-c.JupyterHub.proxy_class = "traefik_file"
-c.TraefikProxy.traefik_api_url = f"http://127.0.0.1:{ports.proxy_api}"
-c.TraefikProxy.traefik_api_username = "jupyterhub"
-c.TraefikProxy.traefik_api_password = secrets.token_hex(16)
-c.TraefikProxy.extra_static_config = {"global": {"checkNewVersion": False, "sendAnonymousUsage": False}}
-proxy_files = settings.folder / "traefik.toml", settings.folder / "traefik-rules.toml"
-for left in proxy_files:
-    # A Hub that was killed leaves its rules behind, and the next one would take over their password.
-    left.unlink(missing_ok=True)
-c.TraefikFileProviderProxy.static_config_file, c.TraefikFileProviderProxy.dynamic_config_file = map(str, proxy_files)
+front.set_proxy(c, settings.folder, ports.proxy_api)
 
 c.JupyterHub.authenticator_class = "shared-password"
 c.SharedPasswordAuthenticator.user_password = settings.password()

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT
 python3 -m pip install -q --dry-run --python-version 3.11.2 --only-binary=:all: --target "$report.d" --report "$report" ${TORCH_PIP:-} "${TORCH:-torch==2.13.0}" \
-    dockerspawner oauthenticator jupyterhub-idle-culler jupyterhub-systemdspawner ".[postgres,parquet]"
+    ".[postgres,parquet,hub]"
 python3 - "$report" > docker/lock.txt <<'PYTHON'
 import json, sys
 

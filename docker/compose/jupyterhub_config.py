@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import sys
 from pathlib import Path
 from urllib.parse import urlparse
 
 from dockerspawner import DockerSpawner
 
-from autograder.service import people, roles
+from autograder.service import front, people, roles
 
 c = get_config()  # noqa: F821 - JupyterHub's own
 env = os.environ
@@ -27,79 +25,12 @@ c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
 c.JupyterHub.hub_connect_url = "http://hub:8081"
 c.JupyterHub.db_url = f"sqlite:///{state / 'jupyterhub.sqlite'}"
 c.JupyterHub.cookie_secret_file = str(state / "cookie_secret")
-c.JupyterHub.default_url = f"/services/{roles.SERVICE}/"
 # People's servers go on while the Hub is restarted or upgraded.
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.cleanup_proxy = True
 
-c.JupyterHub.proxy_class = "traefik_file"
-c.TraefikProxy.traefik_api_url = "http://127.0.0.1:8099"
-c.TraefikProxy.traefik_api_username = "jupyterhub"
-c.TraefikProxy.traefik_api_password = secrets.token_hex(16)
-c.TraefikProxy.extra_static_config = {"global": {"checkNewVersion": False, "sendAnonymousUsage": False}}
-proxy_files = state / "traefik.toml", state / "traefik-rules.toml"
-for left in proxy_files:
-    # A Hub that was killed leaves its rules behind, and the next one would take over their password.
-    left.unlink(missing_ok=True)
-c.TraefikFileProviderProxy.static_config_file, c.TraefikFileProviderProxy.dynamic_config_file = map(str, proxy_files)
-
-
-def sign_in() -> type:
-    """Return the authenticator that BOOTCAMP_SIGN_IN names, set up from its variables."""
-    kind = env.get("BOOTCAMP_SIGN_IN", "password")
-    if kind == "password":
-        from jupyterhub.authenticators.shared import SharedPasswordAuthenticator
-
-        c.SharedPasswordAuthenticator.user_password = env["BOOTCAMP_PASSWORD"]
-        return SharedPasswordAuthenticator
-    c.OAuthenticator.client_id = env["OAUTH_CLIENT_ID"]
-    c.OAuthenticator.client_secret = env["OAUTH_CLIENT_SECRET"]
-    c.OAuthenticator.oauth_callback_url = env["OAUTH_CALLBACK_URL"]
-    if kind == "github":
-        from oauthenticator.github import GitHubOAuthenticator
-
-        # Without an organisation only those who stand in people.toml come in.
-        c.GitHubOAuthenticator.allowed_organizations = set(env.get("GITHUB_ORGANIZATIONS", "").split())
-        c.GitHubOAuthenticator.scope = ["read:org"] if env.get("GITHUB_ORGANIZATIONS") else []
-        return GitHubOAuthenticator
-    if kind == "google":
-        from oauthenticator.google import GoogleOAuthenticator
-
-        c.GoogleOAuthenticator.hosted_domain = env.get("GOOGLE_DOMAINS", "").split()
-        return GoogleOAuthenticator
-    if kind == "oauth":
-        from oauthenticator.generic import GenericOAuthenticator
-
-        c.GenericOAuthenticator.authorize_url = env["OAUTH_AUTHORIZE_URL"]
-        c.GenericOAuthenticator.token_url = env["OAUTH_TOKEN_URL"]
-        c.GenericOAuthenticator.userdata_url = env["OAUTH_USERDATA_URL"]
-        c.GenericOAuthenticator.username_claim = env.get("OAUTH_USERNAME_CLAIM", "preferred_username")
-        c.GenericOAuthenticator.scope = env.get("OAUTH_SCOPE", "openid profile").split()
-        return GenericOAuthenticator
-    raise SystemExit(f"BOOTCAMP_SIGN_IN={kind}: expected password, github, google or oauth.")
-
-
-people_file = Path(env.get("BOOTCAMP_PEOPLE", here / "people.toml"))
-c.JupyterHub.authenticator_class = people.listed(sign_in(), people_file)
-c.Authenticator.manage_groups = True
-c.Authenticator.auth_refresh_age = 300
-c.Authenticator.refresh_pre_spawn = True
-# people.toml refuses whom it does not list; where it says "everyone", the sign-in's own rule decides alone.
-c.Authenticator.allow_all = not people.People.read(people_file).is_open or "BOOTCAMP_ALLOW_ALL" in env
-
-rights = people.rights()
-c.JupyterHub.custom_scopes = rights["custom_scopes"]
-c.JupyterHub.load_roles = [
-    *rights["load_roles"],
-    {"name": "culler", "services": ["culler"], "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"]},
-]
-c.JupyterHub.services = [
-    people.service(service_url, api_token=env["BOOTCAMP_SERVICE_TOKEN"]),
-    {
-        "name": "culler",
-        "command": [sys.executable, "-m", "jupyterhub_idle_culler", f"--timeout={env.get('BOOTCAMP_IDLE_S', '3600')}"],
-    },
-]
+front.set_proxy(c, state, api_port=8099)
+front.open_door(c, env, Path(env["BOOTCAMP_PEOPLE"]), service_url)
 
 
 class OnePerContainer(DockerSpawner):
@@ -123,9 +54,10 @@ def dress(spawner: OnePerContainer) -> None:
     # nbgrader's course folder: no seed, no ledger, no password of the database.
     spawner.volumes = {**spawner.volumes, env["BOOTCAMP_COURSE_VOLUME"]: "/var/lib/bootcamp/course"}
     spawner.notebook_dir = "/var/lib/bootcamp/course"
-    # `bootcamp check` opens boxes: what a grader's container may do, and no capability either.
+    # `bootcamp check` opens boxes: what a grader's container may do (compose.yaml), and no capability either.
     box = json.loads((here / "seccomp-box.json").read_text("utf-8"))
     spawner.extra_host_config["security_opt"] = ["no-new-privileges", f"seccomp={json.dumps(box)}"]
+    spawner.extra_create_kwargs["host_config"] = {"MaskedPaths": [], "ReadonlyPaths": []}
 
 
 c.JupyterHub.spawner_class = OnePerContainer

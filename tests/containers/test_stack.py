@@ -210,6 +210,23 @@ def test_a_server_reaches_the_exchange_and_neither_database_nor_secrets(stack: S
     assert stack.engine.succeeds("exec", server, "python3", "-c", "import socket; socket.create_connection(('service', 8000), 5)")
 
 
+def test_an_instructor_has_the_course_and_neither_seed_nor_ledger(stack: Stack) -> None:
+    """Formgrader's folder is there, made by the graders; what decides results is not."""
+    server = stack.start_server("ines")
+    assert f"{ID}" in stack.run(server, "ls", "/var/lib/bootcamp/course/source")
+    assert stack.run(server, "ls", "-A", "/var/lib/bootcamp").split() == ["course"]
+    variables = stack.run(server, "env")
+    assert "BOOTCAMP_LEDGER" not in variables
+    assert "PGPASSWORD" not in variables
+    lab = stack.session("ines").get(f"{stack.url}/user/ines/formgrader", timeout=60)
+    assert lab.status_code == 200
+    print("\nboxes in an instructor's server:", json.loads(_doctor(stack, server))["tier"])
+
+
+def _doctor(stack: Stack, server: str) -> str:
+    return stack.run(server, "sh", "-c", "BOOTCAMP_HOME=/tmp/doctor bootcamp doctor --json; true")
+
+
 def test_rights_come_from_the_list_of_people(stack: Stack) -> None:
     """Who is not listed is refused; pages of instructors and organizers are theirs alone; a right that is taken away goes."""
     assert stack.page("ada", "grading").status_code == 403
