@@ -354,7 +354,7 @@ def each_row_stops_by_itself(student: Student, rng: np.random.Generator) -> None
 def finished_is_finished(student: Student, rng: np.random.Generator) -> None:
     """When all rows have stopped the model is not asked again, and the width is t + n all the same."""
     v, stop, n = 4, int(rng.integers(1, 4)), 9  # not 0, which is what a row might be filled with by default
-    n_steps = [int(i) for i in rng.integers(1, 5, 3)]
+    n_steps = [int(i) + 1 for i in rng.permutation(4)[:3]]
     asked: list[Tensor] = []
 
     def model(tokens: Tensor) -> Tensor:
