@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import product
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -65,10 +66,18 @@ def _score(logs: list[float], alpha: float) -> float:
 Hypothesis = tuple[float, list[int], list[float]]
 
 
-def _beams(table: Table, row: list[int], beams: int, n: int, alpha: float, stop: int | None) -> list[Hypothesis] | None:
+def _beams(
+    table: Table,
+    row: list[int],
+    beams: int,
+    n: int,
+    alpha: float,
+    stop: int | None,
+    rank: Callable[[Hypothesis], float] = itemgetter(0),
+) -> list[Hypothesis] | None:
     """Return the hypotheses that a beam search keeps, as (score, new tokens, their logarithms), best first.
 
-    None where rounding might decide who is kept.
+    None where rounding might decide who is kept. `rank` says who is; it is the score, except for what a wrong search keeps.
     """
     logp = table.log_softmax(-1)
     kept: list[Hypothesis] = [(0.0, [], [])]
@@ -82,11 +91,17 @@ def _beams(table: Table, row: list[int], beams: int, n: int, alpha: float, stop:
             for token, lp in enumerate(logp[len(row) + step - 1, past[-2], past[-1]].tolist()):
                 if lp > -INF:
                     grown.append((_score([*logs, lp], alpha), [*new, token], [*logs, lp]))
-        grown.sort(key=lambda h: -h[0])
+        grown.sort(key=rank, reverse=True)
         kept = grown[:beams]
-        if len(grown) > beams and kept[-1][0] - grown[beams][0] < 1e-4:
+        if len(grown) > beams and rank(kept[-1]) - rank(grown[beams]) < 1e-4:
             return None
     return kept
+
+
+def _sums_keep_others(table: Table, row: list[int], beams: int, n: int, alpha: float, stop: int | None) -> bool:
+    """Say whether a search that keeps by sums of logarithms, not by scores, ends with other hypotheses."""
+    right, by_sums = (_beams(table, row, beams, n, alpha, stop, r) for r in (itemgetter(0), lambda h: math.fsum(h[2])))
+    return right is not None and by_sums is not None and {tuple(h[1]) for h in right} != {tuple(h[1]) for h in by_sums}
 
 
 def _searched(
@@ -194,6 +209,8 @@ def longer_ones_are_forgiven(student: Student, rng: np.random.Generator) -> None
             stop, table = int(rng.integers(5)), _drawn(rng, 5, 1.5)
             table[:, :, :, stop] += 1.0
             prompt = integers(rng, 0, 5, 2, int(rng.integers(2, 7)))
+            if alpha == 2.5 and not _sums_keep_others(table, prompt[0].tolist(), 4, 5, alpha, stop):
+                return None
             return _searched(student, table, prompt, 4, 5, alpha, stop, slip)
 
         _search_until_firm(rng, ask)
