@@ -63,7 +63,7 @@ test-containers: $(READY) system ## the stack of docker/compose in real containe
 	@BOOTCAMP_TEST_CONTAINERS=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -rA -p no:cacheprovider tests/containers
 
 .PHONY: bench-path
-bench-path: $(READY) system ## the path of a submission: resubmission, queue, export; over HTTP latency and a deadline spike
+bench-path: $(READY) system ## the path of a submission: resubmission, queue, export, backup; over HTTP latency and a deadline spike
 	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.bench.path
 	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.service.bench
 

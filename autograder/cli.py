@@ -28,6 +28,7 @@ _COMMANDS = {
     "ledger": "Verify the ledger's chain; export or erase a person.",
     "progress": "Evaluate the tracker: who is ready for more, and how sure that is.",
     "transcripts": "Sign transcripts with a new key, or check one by its files.",
+    "plan": "Say how many graders and hosts a course needs, by simulation with measured times.",
     "doctor": "Show what box this machine can offer, and what to change.",
     "serve": "Start JupyterHub with the pages on 127.0.0.1.",
     "demo": "Grade a made-up cohort and start JupyterHub with it.",

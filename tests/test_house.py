@@ -25,6 +25,7 @@ LEVELS = {
     "sandbox": 3,
     "grading": 4,
     "records": 5,
+    "capacity": 5,
     "progress": 6,
     "transcripts": 6,
     "nbgrader_bridge": 6,

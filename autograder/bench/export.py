@@ -21,7 +21,7 @@ def measure(bench: Bench) -> Row:
     n_students, n_assignments, n_exercises = max(1, int(3000 * bench.scale)), 10, 12
     with Ledger.open(f"sqlite:///{bench.folder}/ledger.sqlite") as ledger:
         with ledger.writing() as db:
-            _fill(db, n_students, n_assignments, n_exercises)
+            fill(db, n_students, n_assignments, n_exercises)
         watch = Watch()
         with (bench.folder / "out.csv").open("w", newline="") as file:
             n = write_csv(rows(ledger), file)
@@ -32,7 +32,7 @@ def measure(bench: Bench) -> Row:
     )
 
 
-def _fill(db: Connection, n_students: int, n_assignments: int, n_exercises: int) -> None:
+def fill(db: Connection, n_students: int, n_assignments: int, n_exercises: int) -> None:
     """Rows as appends would leave them, in bulk."""
     events, students, names, attempts, gradings, verdicts = (list[dict[str, Any]]() for _ in range(6))
 

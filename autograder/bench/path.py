@@ -21,6 +21,7 @@ ROWS = {
     "resubmission": "autograder.bench.resubmission",
     "queue": "autograder.bench.queue",
     "export": "autograder.bench.export",
+    "backup": "autograder.bench.backup",
 }
 
 

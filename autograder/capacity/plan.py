@@ -1,0 +1,80 @@
+"""A course's size and measured costs in, the machines that it needs out. Arithmetic on top of `rush`; no clock, no file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autograder.capacity.rush import Waits, arrivals, graders_for, services
+
+# Measured with JupyterLab 4 and torch 2 (docker/README.md, capacity); `bootcamp plan --measure` measures it here.
+STUDENT_MIB = 365.0
+# For the Hub, the exchange, PostgreSQL, the system and its disk cache, on every host.
+RESERVED_MIB = 4096.0
+GRADER_MIB = 700.0  # a grading process with its trunk, its slot and a job in it
+OVERHEAD_S = 0.5  # of a grader, per notebook, beside the checks: claim, box, record
+HUB_ACTIVE = 5000  # beyond this many active users JupyterHub's maintainers advise another Hub
+EVENT_BYTES = 2600  # of the ledger, per exercise of an attempt, indexes included
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a course is. `active_share`: of the students at work in the busiest hour."""
+
+    n_students: int
+    deadline_hours: float
+    attempts_each: float = 3.0
+    active_share: float = 1.0
+    host_mib: float = 24 * 1024.0
+    student_mib: float = STUDENT_MIB
+    n_exercises: int = 10
+    n_assignments: int = 10
+    notebook_kib: float = 60.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a course of this size needs."""
+
+    size: Size
+    waits: Waits
+    alone: Waits  # under one grader fewer, to show what that costs
+    servers_per_host: int
+    n_hosts: int
+    n_hubs: int
+    grader_mib: float
+    ledger_gib: float
+    notebooks_gib: float
+
+
+def make_plan(size: Size, measured_s: Sequence[float], within_s: float, seed: int) -> Plan:
+    """Return the plan; `measured_s` are times that notebooks took to grade. Raises: BootcampError when it cannot be met."""
+    from autograder.capacity.rush import wait
+
+    rng = np.random.default_rng(seed)
+    n = max(1, math.ceil(size.n_students * size.attempts_each))
+    come = arrivals(n, size.deadline_hours, rng)
+    take = services(np.asarray(measured_s) + OVERHEAD_S, n, rng)
+    found = graders_for(come, take, within_s)
+    fits = servers_per_host(size.host_mib, size.student_mib)
+    active = math.ceil(size.n_students * size.active_share)
+    attempts = n * size.n_assignments
+    return Plan(
+        size,
+        found,
+        wait(come, take, max(1, found.n_graders - 1)),
+        fits,
+        math.ceil(active / fits),
+        math.ceil(active / HUB_ACTIVE),
+        found.n_graders * GRADER_MIB,
+        attempts * size.n_exercises * EVENT_BYTES / 2**30,
+        attempts * size.notebook_kib / 2**20,
+    )
+
+
+def servers_per_host(host_mib: float, student_mib: float) -> int:
+    """Return how many active students' servers a host holds beside what it needs itself; at least one."""
+    return max(1, int((host_mib - RESERVED_MIB) // student_mib))
