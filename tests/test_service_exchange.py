@@ -17,6 +17,7 @@ from autograder.service import exchange as exchange_room
 from autograder.service.counter import Counter
 from autograder.service.desk import Desk
 from autograder.service.exchange import Exchange, Refused
+from autograder.service.own import Own
 from tests.exchange_world import Clock
 from tests.small_home import ID, answers, handed_in, small_home
 
@@ -115,7 +116,7 @@ def test_late_work_is_taken_until_it_closes(exchange: Exchange, desk: Desk) -> N
     """The page says what it costs; an extension moves the whole rule."""
     at(exchange, DUE + timedelta(days=1))
     exchange.hand_in("ada", ID, notebook(exchange))
-    page = desk.own_work("ada")
+    page = Own(desk).overview("ada")
     assert page.newest is not None
     assert page.newest.newest is not None
     assert page.newest.newest.late == "Handed in late, on day 1 after the due date; it keeps 75 % of its points."
@@ -125,7 +126,7 @@ def test_late_work_is_taken_until_it_closes(exchange: Exchange, desk: Desk) -> N
         exchange.hand_in("ada", ID, notebook(exchange, total="def total(v): return 1"))
     assert refused.value.status == 409
     exchange.hand_in("eve", ID, notebook(exchange))
-    eve = desk.own_work("eve")
+    eve = Own(desk).overview("eve")
     assert eve.newest is not None
     assert eve.newest.due is not None
     assert eve.newest.due.text == "5 Feb 2027, 12:00 UTC"

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from autograder.grading.verdict import CheckResult, Graded, Status, Verdict
-from autograder.pages import wording
+from autograder.pages import student, wording
 from autograder.pages.models import AssignmentCard
+from autograder.pages.standing import Queued
 from autograder.records import Attempt, Ledger
 from autograder.service.desk import Desk
 from tests import cohort_world
@@ -56,8 +57,16 @@ def hand_in(desk: Desk, name: str, hours: float = 1, statuses: dict = STATUSES, 
 
 
 def card(desk: Desk, name: str, assignment: str = "t1_attention") -> AssignmentCard:
-    page = desk.own_work(name)
-    return next(c for c in (page.newest, *page.cards) if c and c.id == assignment)
+    newest, others = cards(desk, name)
+    return next(c for c in (newest, *others) if c and c.id == assignment)
+
+
+def cards(desk: Desk, name: str) -> tuple[AssignmentCard | None, tuple[AssignmentCard, ...]]:
+    """Return what was handed in last, and all other assignments."""
+    who = desk.ledger.student(name)
+    results = desk.ledger.results(who.pseudonym) if who else []
+    states = Queued.of(desk.ledger, [a for r in results for a in r.attempts])
+    return student.cards(desk.catalog, results, states, [name, *([who.pseudonym] if who else [])], NOW)
 
 
 def test_every_status_is_said_in_words_with_its_points(desk: Desk) -> None:
@@ -140,15 +149,15 @@ def test_the_newest_attempt_stands_and_earlier_ones_are_listed(desk: Desk) -> No
 
 def test_what_arrived_last_comes_first(desk: Desk) -> None:
     """The newest hand-in stands alone in front, every other assignment once behind it in teaching order."""
-    before = desk.own_work("ada")
+    nothing, before = cards(desk, "ada")
     hand_in(desk, "ada")
-    after = desk.own_work("ada")
+    newest, after = cards(desk, "ada")
 
-    assert before.newest is None
-    assert [c.id for c in before.cards] == list(cohort_world.ASSIGNMENTS)
-    assert after.newest is not None
-    assert after.newest.id == "t1_attention"
-    assert [c.id for c in after.cards] == [a for a in cohort_world.ASSIGNMENTS if a != "t1_attention"]
+    assert nothing is None
+    assert [c.id for c in before] == list(cohort_world.ASSIGNMENTS)
+    assert newest is not None
+    assert newest.id == "t1_attention"
+    assert [c.id for c in after] == [a for a in cohort_world.ASSIGNMENTS if a != "t1_attention"]
 
 
 def test_an_assignment_that_left_the_course_keeps_its_results(desk: Desk) -> None:
@@ -157,7 +166,7 @@ def test_an_assignment_that_left_the_course_keeps_its_results(desk: Desk) -> Non
     attempt = Attempt.of(pseudonym, "x9_gone", "1" * 64, START)
     desk.ledger.append(attempt, Graded("x9_gone", "1" * 64, (Verdict("X9.old", Status.PASS, 2, 2),), "b", "B"), START)
 
-    gone = desk.own_work("ada").newest
+    gone, _ = cards(desk, "ada")
 
     assert gone is not None
     assert (gone.title, gone.place) == ("x9_gone", "No longer in the course")

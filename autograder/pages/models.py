@@ -94,16 +94,6 @@ class AssignmentCard:
 
 
 @dataclass(frozen=True)
-class StudentPage:
-    """A student's own work."""
-
-    name: Annotated[str, "Whose results these are."]
-    newest: Annotated[AssignmentCard | None, "The assignment that was handed in last."]
-    cards: Annotated[tuple[AssignmentCard, ...], "The other assignments in teaching order."]
-    snapshot: Annotated[Snapshot, "Which state of the records this is."]
-
-
-@dataclass(frozen=True)
 class AttemptPage:
     """One attempt of the student who looks."""
 

@@ -16,7 +16,7 @@ from autograder.home import TRANSCRIPT_KEYS as KEYS
 from autograder.pages import student, wording
 from autograder.pages.catalog import Catalog
 from autograder.pages.cohort import Lines, View, cohort_page
-from autograder.pages.models import AssignmentCard, AttemptPage, CohortPage, GradingPage, Snapshot, StudentPage
+from autograder.pages.models import AssignmentCard, AttemptPage, CohortPage, GradingPage, Snapshot
 from autograder.pages.standing import Queued
 from autograder.pages.wording import Mark, Moment
 from autograder.progress import Policy, load_policy
@@ -78,14 +78,6 @@ class Desk:
 
     def snapshot(self) -> Snapshot:
         return Snapshot(self.ledger.last_event(), Moment.of(self.clock()))
-
-    def own_work(self, name: str) -> StudentPage:
-        """Return the page of the person whom the Hub calls by this name; who is not enrolled has handed in nothing."""
-        snapshot = self.snapshot()
-        found = self.ledger.student(name)
-        results = self.ledger.results(found.pseudonym) if found else []
-        newest, cards = self.cards(results, [name, *([found.pseudonym] if found else [])])
-        return StudentPage(name, newest, cards, snapshot)
 
     def own_attempt(self, name: str, attempt_id: str) -> AttemptPage | None:
         """Return the page of one attempt, None when there is none or it is somebody else's."""
