@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from autograder.sandbox import zygote
+from autograder.sandbox.jail import huge
 
 
 def main() -> None:
@@ -29,6 +30,7 @@ def _referees() -> zygote.Server:
         if assignments.load(assignment_id):
             gc.collect()
             gc.freeze()
+            huge.collapse()
 
     return zygote.Server(assignments.play, load)
 

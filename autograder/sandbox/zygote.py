@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from autograder.sandbox.jail import kernel, landlock, namespaces
+from autograder.sandbox.jail import huge, kernel, landlock, namespaces
 from autograder.sandbox.jail.confine import confine
 from autograder.sandbox.jail.spec import BORN, JobSpec
 from autograder.sandbox.monitor import Monitor
@@ -91,6 +91,7 @@ def _prepared(make_server: Callable[[], Server], warm: bool) -> Server:
     # A frozen heap is not touched by the collector, so that forks go on sharing its pages.
     gc.collect()
     gc.freeze()
+    huge.collapse()
     return server
 
 
