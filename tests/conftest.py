@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from autograder.course import Course
 from tests import sample, tiny
 
+# How fast examples come says how busy the machine is, and nothing about the code.
+settings.register_profile("bootcamp", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bootcamp")
 pytest.register_assert_rewrite("tests.lesson_world", "tests.lesson_output")
 
 
