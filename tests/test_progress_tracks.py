@@ -61,6 +61,12 @@ def test_what_is_not_due_yet_counts_once_it_is_handed_in() -> None:
     assert stage("transformers", t1 | ids("t2", 1), t1 | ids("t2", 1)) == Stage.WORKING
 
 
+def test_what_was_due_counts_although_nothing_was_handed_in() -> None:
+    """Half of a track that was due is no more than half of it."""
+    t2 = ids("t2", 1, 2, 3, 4, 5)
+    assert stage("transformers", t2, t2) == Stage.WORKING
+
+
 def test_tracks_come_as_the_course_begins_them_and_tell_their_numbers() -> None:
     """In teaching order, with what they count."""
     found = tracks(COURSE, MANIFESTS, Work(ALL, ids("f1", 1, 4), set()), NOW)

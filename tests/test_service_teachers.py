@@ -146,6 +146,8 @@ def test_the_roster_finds_by_name(world: World, desk: Desk) -> None:
     """Parts of a cohort by name; what is typed is text; a part beyond the end is empty, a part that is none refused."""
     assert "1 to 24 of 24" in text(world, "teaching/roster")
     assert "1 to 1 of 1" in text(world, "teaching/roster?" + urlencode({"q": "PRIY"}))
+    assert "priya 5 Oct 2026, 09:00 UTC – 5 of 6 –" in text(world, "teaching/roster?q=priya")
+    assert "yuki 5 Oct 2026, 09:00 UTC – 0 of 6 –" in text(world, "teaching/roster?q=yuki")
     body = world.ask("teaching/roster?" + urlencode({"q": HOSTILE}), "instructor").body
     assert "<script>alert" not in body
     assert "Nobody's name holds" in Text(body).text

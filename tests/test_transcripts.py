@@ -178,8 +178,12 @@ def test_so_many_are_kept_at_a_time(ledger: Ledger, keys: Keys, world: cohort_wo
         issue(ledger, keys, world)
 
     register.withdraw(ledger, world.pseudonyms["ada"], made.statement.code, NOW)
-
     issue(ledger, keys, world)
+
+    monkeypatch.setattr(register, "MAX_LIVE", 9)
+    monkeypatch.setattr(register, "MAX_PER_DAY", 2)
+    with pytest.raises(TranscriptError, match="Come back tomorrow"):
+        issue(ledger, keys, world)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,14 @@ def _part(ledger: Ledger, query: Select[Any], first: int, n: int) -> Roll:
         return Roll(total, tuple((Student(*row[:4]), row[4] or row[0]) for row in db.execute(part)))
 
 
+def n_handed_in(ledger: Ledger, pseudonyms: Sequence[str]) -> dict[str, int]:
+    """Return pseudonym -> at how many assignments something was handed in, of those with any."""
+    a = t.attempt.c
+    query = select(a.pseudonym, func.count(func.distinct(a.assignment))).where(a.pseudonym.in_(pseudonyms)).group_by(a.pseudonym)
+    with ledger.reading() as db:
+        return {row[0]: row[1] for row in db.execute(query)}
+
+
 def newest_of(ledger: Ledger, pseudonyms: Sequence[str], as_of: int | None = None) -> list[CohortRow]:
     """Return the latest attempt of these students at every assignment."""
     with ledger.reading() as db:

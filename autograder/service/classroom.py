@@ -80,10 +80,10 @@ class Classroom:
             return None
         view, snapshot = View(chosen, like, part), self.desk.snapshot()
         found = roll.enrolled(self.ledger, chosen, like, view.first, roster.N_SHOWN)
-        rows = roll.newest_of(self.ledger, [s.pseudonym for s, _ in found.lines])
+        n = roll.n_handed_in(self.ledger, [s.pseudonym for s, _ in found.lines])
         extensions = (*self.desk.exchange.course.extensions, *self.desk.exchange.extensions.all())
         cohorts = self._cohorts(chosen)
-        return roster.roster_page(view, found, rows, extensions, len(self.desk.catalog.assignments), cohorts, snapshot)
+        return roster.roster_page(view, found, n, extensions, len(self.desk.catalog.assignments), cohorts, snapshot)
 
     def enrolled(self, pseudonym: str, viewer: str) -> EnrolledPage | None:
         """Return one student's due dates, and record that they were looked at; None when there is no such student."""

@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -27,7 +27,7 @@ from autograder.transcripts.keys import Keys, Signature
 from autograder.transcripts.statement import Line, Statement, clean_name, line, newest_graded
 
 ISSUED, WITHDRAWN = "transcript.issued", "transcript.withdrawn"
-MAX_LIVE = 20  # of one student
+MAX_LIVE, MAX_PER_DAY = 20, 40  # of one student
 _CODE = re.compile(r"([1-9][0-9]{0,9})-([0-9A-Za-z_-]{22})")
 _ALL = 10**6
 
@@ -80,6 +80,8 @@ def issue(
         raise TranscriptError("choose at least one assignment that is graded.")
     if len(of(ledger, pseudonym)) >= MAX_LIVE:
         raise TranscriptError(f"{MAX_LIVE} transcripts are kept at a time. Withdraw one that you no longer need.")
+    if sum(e.at > at - timedelta(days=1) for e in ledger.events(0, (ISSUED,), pseudonym, _ALL)) >= MAX_PER_DAY:
+        raise TranscriptError(f"{MAX_PER_DAY} transcripts a day are signed. Come back tomorrow.")
     attempts = {a: newest.attempt.id for a, (r, _) in found.items() if (newest := newest_graded(r))}
     secret, as_of = secrets.token_urlsafe(16), ledger.last_event()
     payload = {"attempts": attempts, "secret_sha256": _hash(secret)}

@@ -90,19 +90,21 @@ class View:
 def roster_page(
     view: View,
     found: Roll,
-    rows: Sequence[CohortRow],
+    n_handed_in: Mapping[str, int],
     extensions: Sequence[Extension],
     n_assignments: int,
     cohorts: tuple[Choice, ...],
     snapshot: Snapshot,
 ) -> RosterPage:
-    """Return the page; `rows` are the newest attempts of the students that it shows."""
+    """Return the page; `n_handed_in` counts assignments by pseudonym, of the students that it shows."""
     n_parts = max(1, -(-found.n // N_SHOWN))
     return RosterPage(
         cohort=view.cohort,
         cohorts=cohorts,
         like=view.like,
-        lines=tuple(_line(student, name, rows, extensions, n_assignments) for student, name in found.lines),
+        lines=tuple(
+            _line(student, name, n_handed_in.get(student.pseudonym, 0), extensions, n_assignments) for student, name in found.lines
+        ),
         shown=f"{view.first + 1} to {view.first + len(found.lines)} of {found.n}" if found.lines else "nobody",
         parts=tuple(Choice(str(n), view.query(n), n == view.part) for n in _near(view.part, n_parts)) if n_parts > 1 else (),
         snapshot=snapshot,
@@ -131,10 +133,7 @@ def due_lines(
     return tuple(lines)
 
 
-def _line(
-    student: Student, name: str, rows: Sequence[CohortRow], extensions: Sequence[Extension], n_assignments: int
-) -> RosterLine:
-    n = sum(r.pseudonym == student.pseudonym for r in rows)
+def _line(student: Student, name: str, n: int, extensions: Sequence[Extension], n_assignments: int) -> RosterLine:
     n_extended = sum(e.student in (name, student.pseudonym) for e in extensions)
     return RosterLine(
         name=name,
