@@ -181,3 +181,21 @@ def test_the_entrypoint_reads_secrets_from_files(tmp_path: Path) -> None:
     done = subprocess.run(command, env={**env, "WORD_FILE": "/nowhere"}, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "WORD_FILE: /nowhere cannot be read" in done.stderr
+
+
+def test_the_guide_and_the_example_name_what_there_is() -> None:
+    """Every variable that an operator may set is read by compose.yaml or the Hub; every link leads to a file."""
+    guide = (DOCKER / "README.md").read_text("utf-8")
+    example = (DOCKER / "compose" / "env.example").read_text("utf-8")
+    read = (
+        (DOCKER / "compose" / "compose.yaml").read_text("utf-8") + DOCKERFILE + (ROOT / "autograder/service/front.py").read_text()
+    )
+    read += (ROOT / "autograder/home.py").read_text("utf-8")
+    for name in re.findall(r"^([A-Z_]+)=", example, re.MULTILINE):
+        assert f"${{{name}:-" in read, f"env.example sets {name}, which compose.yaml does not read"
+    for name in re.findall(r"`((?:BOOTCAMP|OAUTH|GITHUB|GOOGLE|DOCKER)_[A-Z_]+)", guide):
+        assert name in read, f"the guide names {name}"
+    for target in re.findall(r"\]\(([^)#]+)\)", guide):
+        assert (DOCKER / target).exists(), target
+    for command in re.findall(r"(?:^|`|entrypoint )bootcamp ([a-z]+)", guide, re.MULTILINE):
+        assert (ROOT / "autograder" / "commands" / f"{command}.py").exists(), command
