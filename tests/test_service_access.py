@@ -71,6 +71,7 @@ EXPECTED: dict[str, tuple[str, dict[str, tuple]]] = {
     "teaching/exercises": ("teaching/exercises", {"GET": (INSTRUCTORS, 200)}),
     f"teaching/exercises/{ID}/{ID}": ("teaching/exercises/t1_attention/rope", {"GET": (INSTRUCTORS, 200)}),
     "teaching/stuck": ("teaching/stuck", {"GET": (INSTRUCTORS, 200)}),
+    f"teaching/wishes/{ID}/answer": ("teaching/wishes/1/answer", {"POST": (INSTRUCTORS, 404)}),
     "teaching/roster": ("teaching/roster", {"GET": (INSTRUCTORS, 200)}),
     f"teaching/roster/{ID}": ("teaching/roster/{pseudonym}", {"GET": (INSTRUCTORS, 200)}),
     f"teaching/roster/{ID}/extend": ("teaching/roster/{pseudonym}/extend", {"POST": (INSTRUCTORS, 400)}),  # says no time

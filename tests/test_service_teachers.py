@@ -18,6 +18,7 @@ from autograder.records.extensions import Extensions
 from autograder.records.regrading import Replayed, commit, preview
 from autograder.service.classroom import VIEWED_MANY, Classroom
 from autograder.service.desk import Desk
+from autograder.service.own import Own
 from autograder.survey import Survey, take
 from autograder.survey.items import Group, ItemFit
 from tests import cohort_world
@@ -128,6 +129,28 @@ def test_who_needs_help_is_shown_with_what_to_do_and_recorded(desk: Desk, world:
     assert filled.pseudonyms["mateo"] in event.payload["people"]
     assert filled.pseudonyms["yuki"] in event.payload["people"]
     assert filled.pseudonyms["ada"] not in event.payload["people"]
+
+
+def test_who_asks_for_a_person_is_answered(world: World, desk: Desk, filled: cohort_world.World) -> None:
+    """The wish with its words waits on the page until somebody answers; the student reads the answer; no word is in the log."""
+    Own(desk).ask("priya", "review", "", f"Please read my block {HOSTILE}")
+    body = world.ask("teaching/stuck", "instructor").body
+    assert "Please read my block" in Text(body).text
+    assert "<script>alert" not in body
+    world.hub.let_in("priya", "priya", ("access:services!service=bootcamp",))
+    assert "not answered yet" in Text(world.ask("me/progress", "priya").body).text
+    (wish,) = desk.ledger.events(kinds=["progress.appealed"])
+    path = f"teaching/wishes/{wish.id}/answer"
+    assert post(world, path, words=" ").status == 400
+    assert post(world, "teaching/wishes/999999/answer", words="Yes").status == 404
+
+    assert post(world, path, words="I read it: the norm stands on the wrong side.").status == 303
+
+    assert "Asked for a person" not in text(world, "teaching/stuck")
+    assert "the norm stands on the wrong side" in Text(world.ask("me/progress", "priya").body).text
+    (heard,) = desk.ledger.events(kinds=["progress.heard"])
+    assert (heard.actor, heard.subject, heard.payload) == ("ines", filled.pseudonyms["priya"], {"appeal": wish.id})
+    assert post(world, path, words="Once more").status == 409
 
 
 def test_where_many_are_stuck_the_exercise_comes_first(desk: Desk, survey: Survey) -> None:

@@ -89,6 +89,7 @@ class Wish:
     what: Annotated[str, "What it was."]
     words: Annotated[str, "In the student's own words; may be empty."]
     at: Annotated[Moment, "When."]
+    answer: Annotated[str, "What a person answered; empty while nobody has."]
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,18 @@ reason may name an illness, so it is kept beside the log and goes with the stude
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from autograder.deadlines import Extension
+from autograder.records.following import Following
 from autograder.records.ledger import Ledger
 from autograder.records.model import Event, LedgerError
 from autograder.records.remarks import with_remark
 
 GRANTED, WITHDRAWN = "extension.granted", "extension.withdrawn"
 MAX_REASON_CHARS = 500
-_PAGE = 1000
+_ALL = 10**4
 
 
 def grant(ledger: Ledger, extension: Extension, reason: str, at: datetime, actor: str) -> int:
@@ -39,40 +40,30 @@ def withdraw(ledger: Ledger, pseudonym: str, assignment: str, reason: str, at: d
 
 
 class Extensions:
-    """What is granted now. Safe to ask from several threads; reads what came since it was asked last."""
+    """What is granted now. Safe to ask from several threads."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._lock = threading.Lock()
-        self._known: dict[tuple[str, str], Extension] = {}
-        self._read_to = 0
+        self._events = Following(ledger, (GRANTED, WITHDRAWN))
 
     def all(self) -> tuple[Extension, ...]:
         """Return everybody's extensions."""
-        with self._lock:
-            # The newest event first: what is not of these kinds need not be looked through again.
-            newest = self._ledger.last_event()
-            while found := self._ledger.events(self._read_to, (GRANTED, WITHDRAWN), limit=_PAGE):
-                for event in found:
-                    _take(self._known, event)
-                self._read_to = found[-1].id
-            self._read_to = max(self._read_to, newest)
-            return tuple(self._known.values())
+        return _standing(self._events.events())
 
     def of(self, pseudonym: str) -> tuple[Extension, ...]:
         """Return one student's extensions, without looking at anybody else's."""
-        known: dict[tuple[str, str], Extension] = {}
-        for event in self._ledger.events(0, (GRANTED, WITHDRAWN), pseudonym, _PAGE):
-            _take(known, event)
-        return tuple(known.values())
+        return _standing(self._ledger.events(0, (GRANTED, WITHDRAWN), pseudonym, _ALL))
 
 
-def _take(known: dict[tuple[str, str], Extension], event: Event) -> None:
-    key = (str(event.subject), str(event.payload["assignment"]))
-    if event.kind == WITHDRAWN:
-        known.pop(key, None)
-    else:
-        known[key] = Extension(*key, datetime.fromisoformat(event.payload["until"]))
+def _standing(events: Iterable[Event]) -> tuple[Extension, ...]:
+    known: dict[tuple[str, str], Extension] = {}
+    for event in events:
+        key = (str(event.subject), str(event.payload["assignment"]))
+        if event.kind == WITHDRAWN:
+            known.pop(key, None)
+        else:
+            known[key] = Extension(*key, datetime.fromisoformat(event.payload["until"]))
+    return tuple(known.values())
 
 
 def _said(reason: str) -> str:

@@ -13,7 +13,7 @@ from autograder.pages.teachers.health import AssignmentPage, HealthPage
 from autograder.pages.teachers.items import ItemPage, ItemsPage
 from autograder.pages.teachers.regrades import PreviewView, RegradesPage
 from autograder.pages.teachers.roster import EnrolledPage, RosterPage, View
-from autograder.pages.teachers.stuck import Missing, StuckPage
+from autograder.pages.teachers.stuck import Asked, Missing, StuckPage
 from autograder.pages.wording import Moment
 from autograder.progress import inputs
 from autograder.records import Ledger, LedgerError, previews, roll
@@ -21,6 +21,7 @@ from autograder.records.extensions import grant, withdraw
 from autograder.records.failing import failing
 from autograder.records.newest_word import newest_words
 from autograder.records.regrading import COMMITTED, UNDONE
+from autograder.service import reviews
 from autograder.service.desk import Desk
 from autograder.service.exchange import Refused
 from autograder.survey import Survey
@@ -67,11 +68,11 @@ class Classroom:
             return None
         wanted = stuck.shown(survey)
         names, words = roll.names_of(self.ledger, [p for p, _ in wanted]), newest_words(self.ledger, wanted)
-        missing = self._missing(survey.cohort)
-        seen = sorted({*(p for p, _ in wanted), *(p for m in missing for _, p in m.names)})
+        missing, asked = self._missing(survey.cohort), self._asked()
+        seen = sorted({*(p for p, _ in wanted), *(p for m in missing for _, p in m.names), *(a.pseudonym for a in asked)})
         if seen:
             self.ledger.record(VIEWED_MANY, self.desk.clock(), viewer, None, {"page": "stuck", "people": seen})
-        return stuck.stuck_page(survey, names, words, missing, self._choices(survey))
+        return stuck.stuck_page(survey, names, words, missing, asked, self._choices(survey))
 
     def roster(self, cohort: str, like: str, part: int) -> RosterPage | None:
         """Return a part of a cohort's roll, None when there is no such cohort."""
@@ -130,6 +131,11 @@ class Classroom:
         except LedgerError as e:
             raise Refused(str(e)) from None
 
+    def answer(self, wish: str, words: str, by: str) -> None:
+        """Answer a student's wish. Raises: Refused."""
+        number = int(wish) if wish.isdecimal() and len(wish) < 12 else 0
+        reviews.answer(self.ledger, self.desk.wishes, number, words, by, self.desk.clock())
+
     def regrades(self, viewer: str) -> RegradesPage:
         """Return previews and regrades, and record whose results were looked at."""
         snapshot, catalog = self.desk.snapshot(), self.desk.catalog
@@ -150,6 +156,11 @@ class Classroom:
         since = self.ledger.events(p.event, inputs.CHANGES, limit=_ALL)
         is_fresh = not any(e.payload.get("assignment") == p.assignment for e in since if e.kind == "attempt.received")
         return regrades.preview_view(self.desk.catalog, p, names, is_fresh)
+
+    def _asked(self) -> tuple[Asked, ...]:
+        found = reviews.waiting(self.ledger, self.desk.wishes)
+        names = roll.names_of(self.ledger, [str(e.subject) for e, _ in found])
+        return tuple(Asked(e.id, names.get(str(e.subject), str(e.subject)), str(e.subject), wish) for e, wish in found)
 
     def _missing(self, cohort: str) -> tuple[Missing, ...]:
         now = self.desk.clock()

@@ -20,7 +20,9 @@ from autograder.pages.models import AssignmentCard, AttemptPage, CohortPage, Gra
 from autograder.pages.standing import Queued
 from autograder.pages.wording import Mark, Moment
 from autograder.progress import Policy, load_policy
+from autograder.progress.decisions import APPEALED, HEARD
 from autograder.records import AssignmentResult, AttemptResult, Blobs, Ledger, roll
+from autograder.records.following import Following
 from autograder.service import disputes, grading
 from autograder.service.background import OwnProcess, Surveys
 from autograder.service.exchange import Exchange, Refused
@@ -49,6 +51,7 @@ class Desk:
     exchange: Exchange
     keys: Keys
     previews: Path
+    wishes: Following
 
     @classmethod
     def of(
@@ -63,7 +66,17 @@ class Desk:
         here = partial(take, ledger)
         surveys = Surveys(course, ledger, policy, clock, *((OwnProcess(url),) if url else (here, _LONG_S)))
         catalog = Catalog(course, exchange.extensions.all)
-        return cls(catalog, ledger, clock, policy, surveys, exchange, Keys(state / KEYS), state / PREVIEWS)
+        return cls(
+            catalog,
+            ledger,
+            clock,
+            policy,
+            surveys,
+            exchange,
+            Keys(state / KEYS),
+            state / PREVIEWS,
+            Following(ledger, (APPEALED, HEARD)),
+        )
 
     def reload(self) -> None:
         """Take course.toml as it is now; while it cannot be read the old one holds, and the Grading page says why."""

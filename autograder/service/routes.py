@@ -71,6 +71,7 @@ ROUTES: tuple[Route, ...] = (
     _get("teaching/exercises", teachers.Items, GRADE),
     _get(f"teaching/exercises/{_ID}/{_ID}", teachers.Item, GRADE),
     _get("teaching/stuck", teachers.Stuck, GRADE),
+    _route(f"teaching/wishes/{_ID}/answer", teachers.AnswerWish, POST=GRADE),
     _get("teaching/roster", teachers.Roster, GRADE),
     _get(f"teaching/roster/{_ID}", teachers.Enrolled, GRADE),
     _route(f"teaching/roster/{_ID}/extend", teachers.Extend, POST=GRADE),

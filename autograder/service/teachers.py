@@ -66,7 +66,29 @@ class Stuck(ClassroomPage):
     """Who needs help; looking is recorded."""
 
     async def get(self) -> None:
-        self.lay("teaching_stuck.html", await self.ask(self.room.stuck, self.cohort, self.who.name), "stuck")
+        await self.show()
+
+    async def show(self, problem: str = "") -> None:
+        page = await self.ask(self.room.stuck, self.cohort, self.who.name)
+        self.lay("teaching_stuck.html", page, "stuck", problem=problem)
+
+
+class AnswerWish(Stuck):
+    """Where a student who asked for a person is answered."""
+
+    async def get(self) -> None:
+        raise web.HTTPError(405)
+
+    async def post(self, wish: str) -> None:
+        try:
+            await asyncio.to_thread(self.room.answer, wish, self.get_body_argument("words", ""), self.who.name)
+        except Refused as e:
+            if e.status == 404:
+                raise web.HTTPError(404) from None
+            self.set_status(e.status)
+            await self.show(str(e))
+        else:
+            self.redirect(f"{self.settings['prefix']}teaching/stuck", status=303)
 
 
 class Roster(ClassroomPage):

@@ -9,6 +9,7 @@ from typing import Annotated
 from autograder.grading.verdict import Status
 from autograder.pages import wording
 from autograder.pages.catalog import Catalog
+from autograder.pages.journey import Wish
 from autograder.pages.models import Choice, Snapshot
 from autograder.pages.teachers.health import snapshot_of
 from autograder.pages.wording import Mark, Moment
@@ -51,11 +52,22 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A student who asked for a person and waits for an answer."""
+
+    event: Annotated[int, "The wish's number in the log."]
+    name: Annotated[str, "The student's name on the Hub."]
+    pseudonym: Annotated[str, "The student's name in the records."]
+    wish: Annotated[Wish, "What they asked for."]
+
+
+@dataclass(frozen=True)
 class StuckPage:
     """Who needs help, not who is bad: the order is by tries."""
 
     cohort: Annotated[str, "The cohort."]
     cohorts: Annotated[tuple[Choice, ...], "Which cohorts there are."]
+    asked: Annotated[tuple[Asked, ...], "Students who asked for a person, the longest wait first."]
     least: Annotated[int, "From how many tries on somebody counts as stuck."]
     lines: Annotated[tuple[StuckLine, ...], "Students who tried one exercise again and again."]
     more: Annotated[str, "How many more there are; empty for none."]
@@ -68,6 +80,7 @@ def stuck_page(
     names: Mapping[str, str],
     words: Mapping[tuple[str, str], Word],
     missing: tuple[Missing, ...],
+    asked: tuple[Asked, ...],
     cohorts: tuple[Choice, ...],
 ) -> StuckPage:
     """Return the page; `names` and `words` are of the students that it shows."""
@@ -76,6 +89,7 @@ def stuck_page(
     return StuckPage(
         cohort=survey.cohort,
         cohorts=cohorts,
+        asked=asked,
         least=LEAST_TRIES,
         lines=tuple(_line(survey, s, names, words.get((s.pseudonym, s.exercise))) for s in shown),
         more=f"{n_more} more are stuck somewhere." if n_more else "",
