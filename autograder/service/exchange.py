@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import resources
-from typing import Any
 
 from autograder.course import Assignment, Course
 from autograder.deadlines import Extension
@@ -21,6 +20,7 @@ from autograder.nbgrader_bridge.folders import refuse_bad_name
 from autograder.nbgrader_bridge.publish import release_files
 from autograder.records import Attempt, Blobs, HandedIn, Ledger
 from autograder.records.extensions import Extensions
+from autograder.records.following import Following
 from autograder.records.recording import pseudonym_of
 
 COURSE_ID = "bootcamp"  # the same as in docker/common/nbgrader_config.py
@@ -29,7 +29,6 @@ COHORT = "default"  # of people whom nobody has enrolled before they handed in
 STAFF = "staff"  # instructors who try things out must not stand in the students' cohort
 _RELEASED, _WITHDRAWN = "assignment.released", "assignment.withdrawn"
 MAX_PER_HOUR = 60
-_PAGE = 1000
 
 
 class Refused(BootcampError):
@@ -57,19 +56,19 @@ class Exchange:
     def __init__(self, course: Course, ledger: Ledger, blobs: Blobs, stamps: Stamps, clock: Callable[[], datetime]) -> None:
         self.course, self.ledger, self.blobs, self.stamps, self.clock = course, ledger, blobs, stamps, clock
         self.extensions = Extensions(ledger)
-        self._releases: dict[str, Release] = {}
-        self._read_to = 0
+        self._events = Following(ledger, (_RELEASED, _WITHDRAWN))
 
     def releases(self) -> list[Release]:
         """Return what is released now, in teaching order."""
-        # The newest event first: what is not of these kinds need not be looked through again.
-        newest = self.ledger.last_event()
-        while found := self.ledger.events(self._read_to, (_RELEASED, _WITHDRAWN), limit=_PAGE):
-            for event in found:
-                self._take(event.kind, event.payload, event.at, event.actor)
-            self._read_to = found[-1].id
-        self._read_to = max(self._read_to, newest)
-        return [self._releases[a.id] for a in self.course if a.id in self._releases]
+        standing: dict[str, Release] = {}
+        for event in self._events.events():
+            assignment = str(event.payload["assignment"])
+            if event.kind == _WITHDRAWN:
+                standing.pop(assignment, None)
+            else:
+                files, gate = dict(event.payload["files"]), str(event.payload["gate"])
+                standing[assignment] = Release(assignment, files, event.at, event.actor, gate)
+        return [standing[a.id] for a in self.course if a.id in standing]
 
     def release_of(self, assignment_id: str) -> Release:
         """Raises: Refused when nothing is released under this id."""
@@ -181,13 +180,6 @@ class Exchange:
     def _passed(self, assignment: Assignment) -> str:
         stamp = self.stamps.check(assignment)
         return f"passed {stamp.at} with {stamp.n_seeds} seeds of {stamp.seed}"
-
-    def _take(self, kind: str, payload: Mapping[str, Any], at: datetime, actor: str) -> None:
-        assignment = str(payload["assignment"])
-        if kind == _WITHDRAWN:
-            self._releases.pop(assignment, None)
-        else:
-            self._releases[assignment] = Release(assignment, dict(payload["files"]), at, actor, str(payload["gate"]))
 
 
 def _refuse_others(assignment: Assignment, files: Mapping[str, bytes], built: Mapping[str, bytes]) -> None:
