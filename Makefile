@@ -70,6 +70,10 @@ bench-path: $(READY) system ## the path of a submission: resubmission, queue, ex
 	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.bench.path
 	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.service.bench
 
+.PHONY: bench-pages
+bench-pages: $(READY) ## what every page costs with 10,000 students, in SQLite and PostgreSQL (minutes)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.bench.pages
+
 .PHONY: bench-progress
 bench-progress: $(READY) ## the tracker's speed in CPU seconds of one thread, beside mirt and girth
 	@OMP_NUM_THREADS=1 $(BIN)/bootcamp progress bench
