@@ -182,7 +182,7 @@ def test_a_long_table_comes_in_parts(empty: Desk) -> None:
         empty.ledger.enrol(f"s{n:03d}", COHORT, START)
     first, second, beyond = (shown(empty, part=n) for n in (1, 2, 99))
 
-    assert (first.shown, second.shown) == ("1 to 100 of 130", "101 to 130 of 130")
+    assert (first.shown, second.shown) == ("1 to 50 of 80", "51 to 80 of 80")
     assert [one.name for one in first.lines + second.lines] == [f"s{n:03d}" for n in range(130)]
     assert beyond == second
     assert [(c.text, c.is_chosen) for c in first.parts] == [("1", True), ("2", False)]

@@ -6,7 +6,7 @@ Ordered by name or by state, and within a state by name: never by points, so tha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -21,7 +21,7 @@ from autograder.records import CohortRow, Student
 from autograder.survey import Survey
 
 ORDERS: Mapping[str, str] = {"name": "by name", "state": "by state"}
-PART_SIZE = 100
+PART_SIZE = 50
 _NOTHING = PointsCell(wording.NOTHING, None)
 
 
@@ -74,7 +74,7 @@ def cohort_page(
     by_key = {(r.pseudonym, r.assignment): r for r in rows}
     findings = {f.pseudonym: f for f in lines.report.students}
     n_handed_in = {a.assignment: a.n_handed_in for a in survey.assignments}
-    first, parts = (lines.part - 1) * PART_SIZE, range(1, lines.n_parts + 1)
+    first = (lines.part - 1) * PART_SIZE
     return CohortPage(
         cohort=view.cohort,
         n_students=lines.n_students,
@@ -86,12 +86,20 @@ def cohort_page(
         scale=estimates.scale(lines.report),
         orders=tuple(Choice(text, view.query(order=key, part=1), key == view.order) for key, text in ORDERS.items()),
         cohorts=tuple(Choice(c, View(c, view.order).query(), c == view.cohort) for c in cohorts) if len(cohorts) > 1 else (),
-        parts=tuple(Choice(str(n), view.query(part=n), n == lines.part) for n in parts) if lines.n_parts > 1 else (),
+        parts=choose_part(lines.part, lines.n_parts, lambda n: view.query(part=n)),
         shown=f"{first + 1} to {first + len(lines.shown)} of {lines.n_students}",
         legend=estimates.legend(lines.report, policy),
         too_early=lines.report.too_early,
         snapshot=Snapshot(survey.event, Moment.of(survey.at)),
     )
+
+
+def choose_part(part: int, n_parts: int, query: Callable[[int], str]) -> tuple[Choice, ...]:
+    """Return links to the first and the last part of a long table and to those around this one; none where there is one part."""
+    if n_parts == 1:
+        return ()
+    near = sorted({1, n_parts, *(n for n in range(part - 3, part + 4) if 1 <= n <= n_parts)})
+    return tuple(Choice(str(n), query(n), n == part) for n in near)
 
 
 def _line(

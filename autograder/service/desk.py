@@ -21,10 +21,10 @@ from autograder.pages.standing import Queued
 from autograder.pages.wording import Mark, Moment
 from autograder.progress import Policy, load_policy
 from autograder.progress.decisions import APPEALED, HEARD
-from autograder.records import AssignmentResult, AttemptResult, Blobs, Ledger, roll
+from autograder.records import AssignmentResult, AttemptResult, Blobs, ExerciseTimes, Ledger, roll
 from autograder.records.following import Following
 from autograder.service import disputes, grading
-from autograder.service.background import OwnProcess, Surveys
+from autograder.service.background import NotYetError, OwnProcess, Surveys
 from autograder.service.exchange import Exchange, Refused
 from autograder.survey import take
 from autograder.transcripts.keys import Keys
@@ -153,10 +153,18 @@ class Desk:
         dead = self.ledger.queue.dead_letters()
         attempts = {job.attempt: a for job in dead if (a := self.ledger.attempt(job.attempt))}
         filed, n_disputed = disputes.filed(self.ledger, grading.SHOWN)
-        times, releases = self.ledger.exercise_times(), self.exchange.releases()
+        times, releases = self._times(), self.exchange.releases()
         return grading.grading_page(
             self.ledger.queue.stats(), dead, attempts, filed, n_disputed, times, releases, self.catalog.problem, snapshot
         )
+
+    def _times(self) -> Sequence[ExerciseTimes]:
+        """Return what grading cost as of the newest survey; nothing while the first one is taken."""
+        cohorts = roll.cohorts(self.ledger)
+        try:
+            return self.surveys.newest(cohorts[0]).times if cohorts else ()
+        except NotYetError:
+            return ()
 
     def retry(self, attempt_id: str, by: str) -> bool:
         """Give a dead letter all its tries again; False when there is none of that attempt."""

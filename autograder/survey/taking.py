@@ -10,7 +10,7 @@ from autograder.course import Course
 from autograder.progress import CourseItems, Policy, Report, course_items, inputs
 from autograder.progress.engine import Hierarchical
 from autograder.progress.irt.bank import Bank, bank_of
-from autograder.records import Ledger
+from autograder.records import ExerciseTimes, Ledger
 from autograder.survey import counts
 from autograder.survey.counts import Activity, AssignmentCount, ExerciseCount
 from autograder.survey.fairness import Fairness, fairness
@@ -24,7 +24,8 @@ from autograder.survey.stuck import StuckCount, stuck
 class Survey:
     """One cohort as of event `event`; `at` is when it was computed, `cost_s` how much computing that took.
 
-    `course` is what the tracker knew of the course; `items` are the cohort's own fitted exercises, None without the hierarchy.
+    `course` is what the tracker knew of the course; `items` are the cohort's own fitted exercises, None without the hierarchy;
+    `times` is what grading costs in all cohorts.
     """
 
     cohort: str
@@ -40,6 +41,7 @@ class Survey:
     exercises: tuple[ExerciseCount, ...]
     assignments: tuple[AssignmentCount, ...]
     activity: Activity
+    times: tuple[ExerciseTimes, ...]
     health: tuple[Health, ...] = ()
     fits: tuple[ItemFit, ...] = ()
     stuck: StuckCount = field(default_factory=lambda: StuckCount(0, ()))
@@ -75,5 +77,6 @@ def take(ledger: Ledger, cohort: str, course: Course, policy: Policy, at: dateti
         health=healths(ledger, cohort, event, read.first_tries, order),
         fits=item_fits(model, report.students),
         stuck=stuck(read.first_tries, frozenset(s.pseudonym for s in students if s.left_at)),
+        times=tuple(ledger.exercise_times()),
         cost_s=time.process_time() - began,
     )

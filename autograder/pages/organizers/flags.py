@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from autograder.pages import charts, estimates, wording
-from autograder.pages.cohort import PART_SIZE
+from autograder.pages.cohort import PART_SIZE, choose_part
 from autograder.pages.figure import Figure, figure
 from autograder.pages.models import Choice, EstimateView, Scale, Snapshot, Strip, Tick
 from autograder.pages.organizers.overview import choose_cohort
@@ -123,13 +123,12 @@ def flags_page(
     n_parts = max(1, -(-len(found) // PART_SIZE))
     part = min(part, n_parts)
     shown = found[(part - 1) * PART_SIZE : part * PART_SIZE]
-    parts = [Choice(str(n), wording.query(cohort=survey.cohort, part=n), n == part) for n in range(1, n_parts + 1)]
     return FlagsPage(
         cohort=survey.cohort,
         cohorts=choose_cohort(cohorts, survey.cohort),
         lines=tuple(_line(f, names, decided.get(f.pseudonym)) for f in shown),
         scale=_scale(policy),
-        parts=tuple(parts) if n_parts > 1 else (),
+        parts=choose_part(part, n_parts, lambda n: wording.query(cohort=survey.cohort, part=n)),
         n_listed=len(found),
         chances=_chances(survey, policy),
         list=list_view(survey.report, policy, names, wanted),
