@@ -23,6 +23,13 @@ class Catalog:
         """Speak of this course from now on."""
         self._course, self.problem = course, ""
 
+    def settled(self) -> Catalog:
+        """Return the same catalogue with the extensions as they are now: a page asks for them once, and not for every line."""
+        granted = tuple(self._granted())
+        now = Catalog(self._course, lambda: granted)
+        now.problem, now._read = self.problem, self._read
+        return now
+
     @property
     def title(self) -> str:
         return self._course.title

@@ -134,7 +134,7 @@ class Desk:
     def cards(self, results: Sequence[AssignmentResult], names: Sequence[str]) -> Cards:
         """Return one student's cards: of what was handed in last, and of everything else."""
         states = Queued.of(self.ledger, [a for r in results for a in r.attempts])
-        return student.cards(self.catalog, results, states, names, self.clock())
+        return student.cards(self.catalog.settled(), results, states, names, self.clock())
 
     def cohort(self, cohort: str, order: str, part: int) -> CohortPage | None:
         """Return the page of a cohort ("" is the newest), None when there is no such cohort. Raises: NotYetError."""

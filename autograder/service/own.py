@@ -46,7 +46,7 @@ class Own:
         last = max(results, key=lambda r: r.latest.attempt.received_at) if results else None
         return OverviewPage(
             name=name,
-            lines=overview.lines(desk.catalog, results, states, names, released, now),
+            lines=overview.lines(desk.catalog.settled(), results, states, names, released, now),
             newest=card(desk.catalog, last.assignment, last, states, names, now) if last else None,
             summary=overview.summary(results),
             snapshot=snapshot,
