@@ -98,6 +98,9 @@ def diamond(student: Student, rng: np.random.Generator) -> None:
     spike = torch.zeros(3, 8, dtype=torch.float64)
     spike[0, 2], spike[1, :2], spike[2] = -5.0, 4.0, 1e-3
     _projected(student, spike, 0.75, 1, ", with zeros", slip)
+    # The third entry is above the largest one's own share of the excess, and below that of the first two.
+    steps = torch.tensor([1.0, 0.9, 0.5, 0.1], dtype=torch.float64)[torch.from_numpy(rng.permutation(4))]
+    _projected(student, steps * torch.from_numpy(rng.choice([-1.0, 1.0], (3, 4))), 0.6, 1, ", in steps", slip)
 
 
 @hidden(PROJECT, weight=2)

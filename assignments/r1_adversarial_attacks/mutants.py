@@ -80,7 +80,7 @@ mutant_edit(
     PROJECT,
     ("n_kept = (largest > shrink).sum(dim=1, keepdim=True)", "n_kept = (largest > shrink[:, :1]).sum(dim=1, keepdim=True)"),
     caught_by="diamond",
-    label="keeps too few entries",
+    label="keeps too many entries",
     hint="For p=1 you decide which entries stay by the threshold of the largest one alone.",
 )
 mutant_edit(
