@@ -204,8 +204,9 @@ def test_rules_are_compared_where_the_same_share_is_false() -> None:
     two = _made([0.9, 0.1, 0.7, 0.6] + [0.2] * 15 + [0.0], truth)
 
     assert metrics.recall_where("hierarchy", 0.2, 12)([one]) == 1
-    # Alone it has one right, then only false ones: 1 of 1.25 is right.
     assert metrics.recall_where("hierarchy", 0.2, 12)([two]) == 0.5
+    # Of both cohorts' best, three of three are right, then one of four is not, then more.
+    assert metrics.recall_where("hierarchy", 0.2, 12)([one, two]) == 0.75
     # Reversed, all the rest is taken before the two.
     assert metrics.recall_where("gaussian", 0.2, 12)([one]) == 0
     ahead = less(metrics.recall_where("hierarchy", 0.2, 12), metrics.recall_where("gaussian", 0.2, 12))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from autograder.progress.policy import FLAGS, State
-from autograder.progress.scores import Bools, Floats, Ints
+from autograder.progress.scores import Bools, Floats
 from autograder.progress.shortlist import Candidate, largest
 from autograder.progress.simulator.cohort import N_WEEKS, top_of
 from autograder.progress.simulator.numbers.number import Replicates
@@ -46,24 +46,19 @@ def promised_false(rule: str, alpha: float, week: int = N_WEEKS) -> Callable[[Re
 
 
 def recall_where(rule: str, false: float, week: int) -> Callable[[Replicates], float]:
-    """Recall of the rule when so many of its best are taken of every cohort that just this share of them is false.
+    """Recall of the longest list by the rule, over all cohorts, of which just this share is false.
 
-    So rules are compared at equal false flags, whatever their chances say. Between k and k + 1 students it is interpolated.
+    So rules are compared at equal false flags, whatever their chances say. Chances order students of all cohorts; a score that
+    is none is first measured from its cohort's mean in the cohort's SDs.
     """
 
     def of(replicates: Replicates) -> float:
-        hits = np.sum([r.truth.top(SHARE)[_order(r, rule, week)].cumsum() for r in replicates], axis=0)
-        n_top = sum(int(r.truth.top(SHARE).sum()) for r in replicates)
-        taken = len(replicates) * np.arange(1, len(hits) + 1)
-        excess = taken - hits - false * taken  # of false ones; the last change of sign is the largest list that keeps the rate
-        kept = np.flatnonzero(excess <= 0)
-        if not len(kept):
-            return 0.0
-        k = int(kept[-1])
-        if k + 1 == len(hits):
-            return 1.0
-        t = -excess[k] / (excess[k + 1] - excess[k])
-        return float((hits[k] + t * (hits[k + 1] - hits[k])) / n_top)
+        value = np.concatenate([_comparable(r, rule, week) for r in replicates])
+        truth = np.concatenate([r.truth.top(SHARE) for r in replicates])
+        hits = truth[np.argsort(-value, kind="stable")].cumsum()
+        listed = np.arange(1, len(hits) + 1)
+        kept = np.flatnonzero(listed - hits <= false * listed)
+        return float(hits[kept[-1]] / truth.sum()) if len(kept) else 0.0
 
     return of
 
@@ -187,8 +182,9 @@ def _value(r: Replicate, rule: str, week: int) -> Floats:
     return (r.p[rule] if rule in r.p else r.naive[rule])[week - 1]
 
 
-def _order(r: Replicate, rule: str, week: int) -> Ints:
-    return np.argsort(-_value(r, rule, week), kind="stable")
+def _comparable(r: Replicate, rule: str, week: int) -> Floats:
+    value = _value(r, rule, week)
+    return value if rule in r.p else (value - value.mean()) / max(float(value.std()), 1e-9)
 
 
 def _chosen(r: Replicate, rule: str, week: int) -> Bools:
