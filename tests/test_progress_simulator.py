@@ -246,6 +246,20 @@ def test_a_study_goes_on_from_its_shelf(monkeypatch: pytest.MonkeyPatch) -> None
     assert list(study.run(study.Plan({case: 3}), POLICY, shelf=shelf)) == [(1, 0), (1, 1), "computed"]
 
 
+def test_an_oracle_is_as_sure_as_it_is_right() -> None:
+    """Told curves and spreads, its errors are as large as its posterior SDs say: about 1 in their units, centred on 0."""
+    rng = np.random.default_rng(3)
+    items = draw_items(rng)
+    cohort = draw_cohort(rng, items, 400, Setting.ALL)
+
+    found = rules.oracle(cohort.scores(12), items, Setting.ALL)
+
+    z = (cohort.target / np.sqrt(1 + 2 * 0.2 * 0.35 + 0.35**2) - found.mean) / found.sd
+    assert np.std(z) == pytest.approx(1, abs=0.1)
+    assert abs(z.mean()) < 0.2
+    assert found.sd.mean() < 0.5
+
+
 def test_naive_rules_do_what_gradebooks_do() -> None:
     """Total score adds up what passed at any try; mean of attempted divides by what was tried."""
     c = _cohort(Setting.ALL, 50)

@@ -15,6 +15,8 @@ from autograder.progress.scores import Bools, Floats, Ints, Scores, time_of
 
 N_WEEKS, N_ITEMS, N_TRACKS = 12, 10, 4
 NEVER = 99
+# Spreads of growth, track and notebook, and the correlation of growth with ability.
+GROWTH_SD, TRACK_SD, NOTEBOOK_SD, FAN = 0.35, 0.35, 0.5, 0.2
 _MAX_TRIES, _LEARNED = 8, 0.25
 
 
@@ -26,6 +28,11 @@ class Setting(StrEnum):
     ALL = "S2"  # and growth, track and notebook effects
     COPIERS = "S3"  # and 3 % copy
     SHAPED = "S4"  # S2 with skewed or two-humped abilities
+
+    @property
+    def depends(self) -> bool:
+        """Return whether there are growth, track and notebook effects."""
+        return self not in (Setting.BENIGN, Setting.MISSING)
 
 
 @dataclass(frozen=True)
@@ -109,13 +116,13 @@ def draw_items(rng: np.random.Generator) -> Items:
 def draw_cohort(rng: np.random.Generator, items: Items, n: int, setting: Setting) -> Cohort:
     """Draw a cohort of n students at these exercises."""
     person = _abilities(rng, n, setting)
-    depends = setting not in (Setting.BENIGN, Setting.MISSING)
-    growth = depends * 0.35 * (0.2 * person + np.sqrt(1 - 0.2**2) * rng.normal(size=n))
+    depends = setting.depends
+    growth = depends * GROWTH_SD * (FAN * person + np.sqrt(1 - FAN**2) * rng.normal(size=n))
     engaged = 0.2 * person + np.sqrt(1 - 0.2**2) * rng.normal(size=n)
     week = np.arange(N_WEEKS)
     ability = person[:, None] + growth[:, None] * week / (N_WEEKS - 1)
-    ability = ability + depends * 0.35 * rng.normal(size=(n, N_TRACKS))[:, week % N_TRACKS]
-    ability = ability + depends * 0.5 * rng.normal(size=(n, N_WEEKS))
+    ability = ability + depends * TRACK_SD * rng.normal(size=(n, N_TRACKS))[:, week % N_TRACKS]
+    ability = ability + depends * NOTEBOOK_SD * rng.normal(size=(n, N_WEEKS))
     margin = ability[:, items.notebook_of] - items.difficulty
     copies = (rng.random(n) < 0.03) & (setting is Setting.COPIERS)
     first, passed_at = _tries(rng, items.slope * margin, engaged, copies)

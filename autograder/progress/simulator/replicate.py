@@ -91,11 +91,13 @@ class _Others:
 @lru_cache(maxsize=8)
 def _others(setting: Setting, n: int, number: int) -> _Others:
     cohort = _cohort(setting, n, number)
-    p = {rule: np.full((N_WEEKS, n), np.nan) for rule in ("flat IRT", "gaussian")}
+    p = {rule: np.full((N_WEEKS, n), np.nan) for rule in ("flat IRT", "gaussian", "oracle")}
+    items = _course(setting, number)[1]
     for week in CHECKED:
         scores = cohort.scores(week)
         p["flat IRT"][week - 1] = rules.chances(rules.flat_irt(scores))
         p["gaussian"][week - 1] = rules.chances(rules.gaussian(scores))
+        p["oracle"][week - 1] = rules.chances(rules.oracle(scores, items, setting))
     weeks = range(1, N_WEEKS + 1)
     naive = {
         "total score": np.array([rules.total_score(cohort, week) for week in weeks]),

@@ -6,12 +6,17 @@ import numpy as np
 
 from autograder.progress import estimate, ranks
 from autograder.progress.irt import ability, flat, hierarchy
+from autograder.progress.irt.gpcm import Curves, Family
+from autograder.progress.irt.grid import Grid
 from autograder.progress.irt.hierarchy import Anchor, Hierarchy
+from autograder.progress.irt.levels import CUTS
+from autograder.progress.irt.tree import Effects, Tree
 from autograder.progress.posterior import Posterior, normal
 from autograder.progress.scores import Floats, Scores
-from autograder.progress.simulator.cohort import Cohort
+from autograder.progress.simulator.cohort import FAN, GROWTH_SD, NOTEBOOK_SD, TRACK_SD, Cohort, Items, Setting
 
 SHARE, N_REFERENCE = 0.1, 30
+_N_NODES = 41
 
 
 def total_score(cohort: Cohort, week: int) -> Floats:
@@ -51,6 +56,19 @@ def hierarchical(scores: Scores, anchor: Anchor | None, start: Hierarchy | None)
     fitted = hierarchy.fit(scores, anchor, start)
     assert fitted is not None
     return ability.posteriors(fitted, fitted.level), fitted
+
+
+def oracle(scores: Scores, items: Items, setting: Setting) -> Posterior:
+    """What somebody would know who was told the exercises' curves and all spreads: no engine can do better by much."""
+    at = np.array([int(e[1:]) for e in scores.exercises])
+    n = len(at)
+    intercept = -items.slope[at] * items.difficulty[at]
+    curves = Curves(np.log(items.slope[at]), intercept[:, None], np.full(n, 2), np.zeros((n, 2, 2)))
+    growth, track, notebook = (setting.depends * sd for sd in (GROWTH_SD, TRACK_SD, NOTEBOOK_SD))
+    tree = Tree(Grid(_N_NODES), Effects(0.0, 1.0, growth, track, notebook, FAN * setting.depends), scores.time, scores.track_of)
+    level = np.where(scores.seen, scores.score, -1).astype(int)
+    cuts = tuple((CUTS[-1],) for _ in at)
+    return ability.posteriors(Hierarchy(scores, cuts, level, curves, Family(), tree, 0.0, tree.effects.target_sd), level)
 
 
 def chances(of: Posterior) -> Floats:

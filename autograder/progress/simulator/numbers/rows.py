@@ -16,7 +16,7 @@ from autograder.progress.simulator.replicate import CHECKED, Case, Replicate
 
 RULES = ("hierarchy", "gaussian", "flat IRT", "adjusted first tries", "mean of attempted", "total score")
 PROBABLE = RULES[:3]
-OURS = RULES[0]
+OURS, ORACLE = RULES[0], "oracle"
 _Statistic = Callable[[Replicates], float]
 _Found = tuple[str, _Statistic, str, Callable[[float], bool] | None]
 
@@ -52,12 +52,16 @@ def _shortlist(policy: Policy) -> Iterator[_Found]:
         yield (f"{rule}: false, week 12, alpha {alpha:.2f}", m.false_flags(rule, alpha), *_at_most(0.20, ours))
         yield (f"{rule}: what its chances promise", m.promised_false(rule, alpha), "", None)
         yield (f"{rule}: recall, the same", m.recall(rule, alpha), *_at_least(0.50, ours))
+    yield f"{ORACLE}: false, week 12, alpha {alpha:.2f}", m.false_flags(ORACLE, alpha), "", None
+    yield f"{ORACLE}: what its chances promise", m.promised_false(ORACLE, alpha), "", None
     for week in CHECKED:
-        for rule in RULES:
+        for rule in (*RULES, ORACLE):
             yield f"{rule}: recall where a fifth is false, week {week}", m.recall_where(rule, 0.2, week), "", None
         for rule in RULES[1:3]:
             ahead = less(m.recall_where(OURS, 0.2, week), m.recall_where(rule, 0.2, week))
             yield f"hierarchy less {rule}, the same, week {week}", ahead, "> 0", lambda x: x > 0
+        behind = m.recall_where(ORACLE, 0.2, week)
+        yield f"{ORACLE} less hierarchy, the same, week {week}", less(behind, m.recall_where(OURS, 0.2, week)), "", None
 
 
 def _calibration() -> Iterator[_Found]:
@@ -73,7 +77,7 @@ def _calibration() -> Iterator[_Found]:
 
 def _precision(own: Sequence[Replicate]) -> Iterator[_Found]:
     naive = max(("mean of attempted", "total score"), key=lambda rule: m.precision(rule, 12)(own))
-    for rule in RULES:
+    for rule in (*RULES, ORACLE):
         for week in CHECKED:
             what = f"{rule}: precision of the top tenth, week {week}"
             yield (what, m.precision(rule, week), *_at_least(0.68, rule == OURS and week == 12))
