@@ -40,8 +40,8 @@ _WAYS = ("rejects 1 of 3 right answers", "rejects 4 of 5 right answers", "reject
 LINES = (
     Line("1 false on the shortlist, week 12", "hierarchy: false, week 12, alpha 0.20"),
     Line("1 promised by its own chances", "hierarchy: what its chances promise"),
-    Line("1 an oracle's false, and", "oracle: false, week 12, alpha 0.20"),
-    Line("1 promised by an oracle's chances", "oracle: what its chances promise"),
+    Line("1 false on an oracle's shortlist", "oracle: false, week 12, alpha 0.20"),
+    Line("1 promised by the oracle's chances", "oracle: what its chances promise"),
     Line("1 recall of the shortlist", "hierarchy: recall, the same"),
     Line("1 flat IRT: false on its shortlist", "flat IRT: false, week 12, alpha 0.20"),
     Line("1 recall where a fifth is false, week 12", "hierarchy: recall where a fifth is false, week 12"),
