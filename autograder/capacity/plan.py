@@ -14,10 +14,13 @@ from autograder.capacity.rush import Waits, arrivals, graders_for, services
 STUDENT_MIB = 365.0
 # For the Hub, the exchange, PostgreSQL, the system and its disk cache, on every host.
 RESERVED_MIB = 4096.0
-GRADER_MIB = 700.0  # a grading process with its trunk, its slot and a job in it
-OVERHEAD_S = 0.5  # of a grader, per notebook, beside the checks: claim, box, record
+# Proportional memory of `bootcamp work --workers 1` at its highest, grading f1_tensors with full marks; two need 1113 MiB.
+GRADER_MIB = 774.0
+# Of a grader, per notebook, beside the checks: claim, box, record; in the composed stack a hand-in took 0.8 s more than they.
+OVERHEAD_S = 0.8
 HUB_ACTIVE = 5000  # beyond this many active users JupyterHub's maintainers advise another Hub
-EVENT_BYTES = 2600  # of the ledger, per exercise of an attempt, indexes included
+# Of the ledger, per exercise of an attempt: 956 bytes of rows for f1_tensors, half as much again for indexes and pages.
+EVENT_BYTES = 1450
 
 
 @dataclass(frozen=True)

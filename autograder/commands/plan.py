@@ -67,7 +67,9 @@ def command(
     if alone.n_graders < waits.n_graders:
         table.add_row("", f"with {alone.n_graders}", f"95 of 100 within {alone.p95_s:.1f} s, the longest {alone.longest_s:.1f} s")
     table.add_row("cores for them", str(waits.n_graders), f"one each; {len(times)} grading times, {source}")
-    table.add_row("memory for them", f"{plan.grader_mib / 1024:.1f} GB", "a pod or container of two: 1.4 GB and what jobs hold")
+    table.add_row(
+        "memory for them", f"{plan.grader_mib / 1024:.1f} GB", "774 MiB for one in a pod of its own, less where several share one"
+    )
     table.add_row("servers per host", str(plan.servers_per_host), f"{student_mib:.0f} MB each ({told}), 4 GB kept for the host")
     table.add_row("hosts of servers", str(plan.n_hosts), f"{host_gb:g} GB each; {active:.0%} of the students at once")
     table.add_row("Hubs", str(plan.n_hubs), "one per 5,000 active users")
