@@ -10,11 +10,15 @@ from autograder.service.roles import FLAGS, GRADE, INSIDE, MENTOR, READ_ALL
 
 @dataclass(frozen=True)
 class Link:
-    """An entry of the navigation. A page says which entry it belongs to by the same path: `place(..., here=path)`."""
+    """An entry of the navigation. A page says which entry it belongs to by the same path: `place(..., here=path)`.
+
+    What is not for staff is left out for them, to keep theirs on one line; they may open it all the same.
+    """
 
     path: str
     text: str
     scope: str
+    is_for_staff: bool = True
 
 
 NAVIGATION = (
@@ -28,10 +32,11 @@ NAVIGATION = (
     Link("teaching", "Teaching", GRADE),
     Link("grading", "Grading", GRADE),
     Link("me", "My work", INSIDE),
-    Link("me/progress", "My progress", INSIDE),
+    Link("me/progress", "My progress", INSIDE, is_for_staff=False),
 )
 
 
 def links(may: Callable[[str], bool]) -> list[Link]:
     """Return the entries for somebody of whom `may` says which scopes they hold."""
-    return [link for link in NAVIGATION if link.scope == INSIDE or may(link.scope)]
+    shown = [link for link in NAVIGATION if link.scope == INSIDE or may(link.scope)]
+    return [link for link in shown if link.is_for_staff or not may(READ_ALL)]
