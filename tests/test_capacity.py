@@ -85,7 +85,7 @@ def test_twice_the_students_need_twice_the_hosts_and_a_second_hub() -> None:
     assert large.ledger_gib == pytest.approx(2 * small.ledger_gib)
     assert large.waits.n_graders > small.waits.n_graders
     assert make_plan(Size(4000, 6.0), [1.0], 60.0, seed=3) == small
-    assert small.waits.median_s >= 1.0 + OVERHEAD_S
+    assert small.waits.median_s >= 1.0 + OVERHEAD_S - 1e-6
 
 
 @pytest.mark.slow
