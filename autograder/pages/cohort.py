@@ -6,7 +6,7 @@ Ordered by name or by state, and within a state by name: never by points, so tha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -17,7 +17,7 @@ from autograder.pages.estimates import STATES
 from autograder.pages.models import Choice, CohortLine, CohortPage, Column, Count, PointsCell, Snapshot
 from autograder.pages.wording import Mark, Moment
 from autograder.progress import Finding, Policy, Report, State
-from autograder.records import CohortRow, Student
+from autograder.records import CohortRow
 from autograder.survey import Survey
 
 ORDERS: Mapping[str, str] = {"name": "by name", "state": "by state"}
@@ -46,33 +46,40 @@ class Lines:
     names: Mapping[str, str]
     report: Report
     n_students: int
-    shown: tuple[Student, ...]
+    shown: tuple[str, ...]
     part: int
     n_parts: int
 
     @classmethod
-    def of(cls, view: View, students: Sequence[Student], names: Mapping[str, str], report: Report) -> Lines:
-        """Order everybody and cut out the part; a part beyond the end is the last one."""
-        state_of = {f.pseudonym: f.state for f in report.students if f.n_items}
-        ranks = list(STATES)
-        rank = {s.pseudonym: ranks.index(state_of.get(s.pseudonym, State.NEEDS_EVIDENCE)) for s in students}
+    def of(cls, view: View, names: Mapping[str, str], report: Report) -> Lines:
+        """Order everybody by pseudonym and cut out the part; a part beyond the end is the last one."""
+        ranks = {state: k for k, state in enumerate(STATES)}
+        rank = dict.fromkeys(names, ranks[State.NEEDS_EVIDENCE])
+        rank |= {f.pseudonym: ranks[f.state if f.n_items else State.NEEDS_EVIDENCE] for f in report.students}
 
-        def key(s: Student) -> tuple[int, str]:
-            return rank[s.pseudonym] if view.order == "state" else 0, names.get(s.pseudonym, s.pseudonym).casefold()
+        def key(pseudonym: str) -> tuple[int, str]:
+            return rank[pseudonym] if view.order == "state" else 0, names.get(pseudonym, pseudonym).casefold()
 
-        n_parts = max(1, -(-len(students) // PART_SIZE))
+        n_parts = max(1, -(-len(rank) // PART_SIZE))
         part = min(view.part, n_parts)
-        shown = sorted(students, key=key)[(part - 1) * PART_SIZE : part * PART_SIZE]
-        return cls(view, names, report, len(students), tuple(shown), part, n_parts)
+        shown = sorted(rank, key=key)[(part - 1) * PART_SIZE : part * PART_SIZE]
+        return cls(view, names, report, len(rank), tuple(shown), part, n_parts)
 
 
 def cohort_page(
-    catalog: Catalog, lines: Lines, cohorts: Sequence[str], rows: Sequence[CohortRow], survey: Survey, policy: Policy
+    catalog: Catalog,
+    lines: Lines,
+    left: Container[str],
+    cohorts: Sequence[str],
+    rows: Sequence[CohortRow],
+    survey: Survey,
+    policy: Policy,
 ) -> CohortPage:
     """Return the page; rows may hold other assignments' results, which are left out."""
     columns, view = catalog.assignments, lines.view
     by_key = {(r.pseudonym, r.assignment): r for r in rows}
-    findings = {f.pseudonym: f for f in lines.report.students}
+    shown = set(lines.shown)
+    findings = {f.pseudonym: f for f in lines.report.students if f.pseudonym in shown}
     n_handed_in = {a.assignment: a.n_handed_in for a in survey.assignments}
     first = (lines.part - 1) * PART_SIZE
     return CohortPage(
@@ -80,9 +87,7 @@ def cohort_page(
         n_students=lines.n_students,
         counts=_counts(lines.report),
         columns=tuple(_column(catalog, a, n_handed_in.get(a.id, 0)) for a in columns),
-        lines=tuple(
-            _line(s, lines.names.get(s.pseudonym, s.pseudonym), columns, by_key, findings.get(s.pseudonym)) for s in lines.shown
-        ),
+        lines=tuple(_line(p, lines.names.get(p, p), p in left, columns, by_key, findings.get(p)) for p in lines.shown),
         scale=estimates.scale(lines.report),
         orders=tuple(Choice(text, view.query(order=key, part=1), key == view.order) for key, text in ORDERS.items()),
         cohorts=tuple(Choice(c, View(c, view.order).query(), c == view.cohort) for c in cohorts) if len(cohorts) > 1 else (),
@@ -103,13 +108,18 @@ def choose_part(part: int, n_parts: int, query: Callable[[int], str]) -> tuple[C
 
 
 def _line(
-    student: Student, name: str, columns: Sequence[Assignment], by_key: Mapping[tuple[str, str], CohortRow], finding: Finding | None
+    pseudonym: str,
+    name: str,
+    has_left: bool,
+    columns: Sequence[Assignment],
+    by_key: Mapping[tuple[str, str], CohortRow],
+    finding: Finding | None,
 ) -> CohortLine:
-    rows = [by_key.get((student.pseudonym, a.id)) for a in columns]
+    rows = [by_key.get((pseudonym, a.id)) for a in columns]
     return CohortLine(
         name=name,
-        pseudonym=student.pseudonym,
-        left=student.left_at is not None,
+        pseudonym=pseudonym,
+        left=has_left,
         estimate=estimates.view(finding),
         cells=tuple(_cell(r) for r in rows),
         total=wording.number(sum(r.points for r in rows if r)) if any(r and _is_scored(r) for r in rows) else wording.NOTHING,

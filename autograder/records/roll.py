@@ -35,6 +35,13 @@ def known_as(ledger: Ledger, pseudonym: str) -> tuple[Student, str] | None:
     return Student(*row), name or pseudonym
 
 
+def left(ledger: Ledger, pseudonyms: Sequence[str]) -> set[str]:
+    """Return who of these has left."""
+    s = t.student.c
+    with ledger.reading() as db:
+        return set(db.execute(select(s.pseudonym).where(s.pseudonym.in_(pseudonyms), s.left_at.is_not(None))).scalars())
+
+
 def names_of(ledger: Ledger, pseudonyms: Sequence[str]) -> dict[str, str]:
     """Return pseudonym -> name of these students."""
     i = t.identity.c

@@ -9,6 +9,7 @@ a crash harms no page, and no reader's request waits behind them for the interpr
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -161,6 +162,8 @@ class Surveys:
                 known.not_before = self.clock() + _RETRY
                 return
             known.newest = found = done.result()
+            # A survey of ten thousand is a million objects that live long: no collection should walk through them.
+            gc.freeze()
             known.not_before = found.at + timedelta(seconds=_PAUSES * found.cost_s) if found.cost_s > _CHEAP_S else None
 
     def _await(self, cohort: str, running: Future[Survey]) -> None:

@@ -17,6 +17,7 @@ from autograder.pages import student, wording
 from autograder.pages.catalog import Catalog
 from autograder.pages.cohort import Lines, View, cohort_page
 from autograder.pages.models import AssignmentCard, AttemptPage, CohortPage, GradingPage, Snapshot
+from autograder.pages.organizers.timeline import OF_COHORT
 from autograder.pages.standing import Queued
 from autograder.pages.wording import Mark, Moment
 from autograder.progress import Policy, load_policy
@@ -52,6 +53,7 @@ class Desk:
     keys: Keys
     previews: Path
     wishes: Following
+    decided: Following
 
     @classmethod
     def of(
@@ -76,6 +78,7 @@ class Desk:
             Keys(state / KEYS),
             state / PREVIEWS,
             Following(ledger, (APPEALED, HEARD)),
+            Following(ledger, OF_COHORT),
         )
 
     def reload(self) -> None:
@@ -142,10 +145,10 @@ class Desk:
         chosen = cohort or (known[0] if known else "")
         if chosen not in known and known:
             return None
-        students, names, survey = self.ledger.students(chosen), self.ledger.names(chosen), self.surveys.newest(chosen)
-        lines = Lines.of(View(chosen, order, part), students, names, survey.report)
-        rows = roll.newest_of(self.ledger, [s.pseudonym for s in lines.shown])
-        return cohort_page(self.catalog, lines, known, rows, survey, self.policy)
+        survey, names = self.surveys.newest(chosen), self.ledger.names(chosen)
+        lines = Lines.of(View(chosen, order, part), names, survey.report)
+        rows = roll.newest_of(self.ledger, lines.shown)
+        return cohort_page(self.catalog, lines, roll.left(self.ledger, lines.shown), known, rows, survey, self.policy)
 
     def grading(self) -> GradingPage:
         """Return the instructors' page of grading."""

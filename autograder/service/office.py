@@ -14,9 +14,10 @@ from autograder.pages.organizers.flags import FlagsPage, ListView, Wanted
 from autograder.pages.organizers.mentees import MenteePage, MenteesPage, mentee_page, mentees_page
 from autograder.pages.organizers.overview import OverviewPage, overview_page
 from autograder.pages.organizers.profile import ProfilePage, profile_page
-from autograder.pages.organizers.timeline import OF_COHORT, OF_PERSON, VIEWED
+from autograder.pages.organizers.timeline import OF_PERSON, VIEWED
 from autograder.progress import audit, reviewing
-from autograder.progress.inputs import EVALUATED
+from autograder.progress.decisions import REVIEWED
+from autograder.progress.inputs import EVALUATED, EVALUATION
 from autograder.records import Event, Student, roll
 from autograder.service.desk import Desk
 from autograder.service.exchange import Refused
@@ -81,9 +82,9 @@ class Office:
         survey, known = found
         ledger, policy = self.desk.ledger, self.desk.policy
         names, members = ledger.names(survey.cohort), {f.pseudonym for f in survey.report.students}
-        events = [e for e in ledger.events(0, OF_COHORT, limit=_ALL) if self._is_about(e, survey.cohort, members)]
-        recorded = audit.newest(ledger, survey.cohort)
-        decided, wish = reviewing.decided(ledger), wanted or Wanted.of(policy)
+        events = [e for e in self.desk.decided.events() if self._is_about(e, survey.cohort, members)]
+        recorded = next((e for e in reversed(events) if e.kind == EVALUATION), None)
+        decided, wish = self._decided(), wanted or Wanted.of(policy)
         return flag_views.flags_page(survey, policy, known, names, decided, events, recorded, wish, part)
 
     def shortlist(self, cohort: str, wanted: Wanted) -> ListView | None:
@@ -151,7 +152,11 @@ class Office:
         return mentee_page(self.desk.catalog, found, decision, rows[0] if rows else None, results, self.desk.snapshot())
 
     def _confirmed(self) -> dict[str, Event]:
-        return {p: e for p, e in reviewing.decided(self.desk.ledger).items() if reviewing.is_confirmed(e.payload)}
+        return {p: e for p, e in self._decided().items() if reviewing.is_confirmed(e.payload)}
+
+    def _decided(self) -> dict[str, Event]:
+        """Return the newest decision about everybody who has one."""
+        return reviewing.newest_by_subject(e for e in self.desk.decided.events() if e.kind == REVIEWED)
 
     def _looked_at(self, person: Student, viewer: str, page: dict[str, str]) -> None:
         # Before the page is made: what cannot be recorded is not shown.
