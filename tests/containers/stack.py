@@ -110,6 +110,7 @@ class Stack:
             "BOOTCAMP_PEOPLE": str(self.folder / "people.toml"),
             "BOOTCAMP_SECRETS": str(self.secrets),
             "BOOTCAMP_SECCOMP": str(COMPOSE / "seccomp-box.json"),
+            "BOOTCAMP_PODMAN_SECCOMP": str(COMPOSE / "seccomp-box.json"),
             "BOOTCAMP_WORKERS": "1",
             "DOCKER_SOCKET": str(self.engine.socket),
             "DOCKER_GID": "1000",
