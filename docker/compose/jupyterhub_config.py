@@ -56,7 +56,8 @@ def dress(spawner: OnePerContainer) -> None:
     spawner.notebook_dir = "/var/lib/bootcamp/course"
     # `bootcamp check` opens boxes: what a grader's container may do (compose.yaml), and no capability either.
     # Docker's engine takes the profile itself, podman the path of a file on its machine.
-    profile = env.get("BOOTCAMP_PODMAN_SECCOMP") or json.dumps(json.loads((here / "seccomp-box.json").read_text("utf-8")))
+    path = env.get("BOOTCAMP_PODMAN_SECCOMP", "none")
+    profile = path if path != "none" else json.dumps(json.loads((here / "seccomp-box.json").read_text("utf-8")))
     spawner.extra_host_config["security_opt"] = ["no-new-privileges", f"seccomp={profile}"]
     spawner.extra_create_kwargs["host_config"] = {"MaskedPaths": [], "ReadonlyPaths": []}
 

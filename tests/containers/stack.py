@@ -87,7 +87,7 @@ class Stack:
         session = self.session(name)
         headers = {"X-XSRFToken": session.cookies.get("_xsrf", path="/hub/"), "Referer": f"{self.url}/hub/home"}
         reply = session.post(f"{self.url}/hub/api/users/{name}/server", headers=headers, timeout=200)
-        assert reply.status_code in (201, 202), reply.text
+        assert reply.status_code in (201, 202), f"{reply.text}\n{self.log('hub')}"
         until = time.monotonic() + _PATIENCE_S
         while not (state := session.get(f"{self.url}/hub/api/users/{name}", timeout=60).json())["server"]:
             assert time.monotonic() < until, f"{state}\n{self.log('hub')}"
