@@ -9,7 +9,7 @@ import pytest
 
 from autograder.errors import BootcampError
 from autograder.service.hub import Accounts, HubSettings, Ports
-from autograder.service.roles import CUSTOM_SCOPES, ROLES, group
+from autograder.service.roles import CUSTOM_SCOPES, MENTOR, ROLES, group
 
 
 def settings(home: Path) -> HubSettings:
@@ -82,5 +82,7 @@ def test_every_role_has_accounts_and_a_group() -> None:
 
 
 def test_students_and_mentors_hold_no_right_over_others() -> None:
-    """Everybody sees their own work; nothing more comes with these roles."""
-    assert ROLES["student"] == ROLES["mentor"] == ()
+    """Everybody sees their own work; a mentor sees besides whom an organizer has confirmed, and no more."""
+    assert ROLES["student"] == ()
+    assert ROLES["mentor"] == (MENTOR,)
+    assert not {MENTOR} & {scope for role in ("instructor", "organizer") for scope in ROLES[role]}

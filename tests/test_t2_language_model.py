@@ -45,6 +45,7 @@ ALLOWED_IMPORTS = {
     "collections.abc",
     "itertools",
     "math",
+    "operator",
     "typing",
     "numpy",
     "torch",
