@@ -24,6 +24,7 @@ from autograder.pages.organizers import calibration, comparison, datasets, flags
 from autograder.pages.organizers.datasets import DATASETS, as_csv, as_json, hidden, part
 from autograder.pages.organizers.flags import Wanted
 from autograder.progress import State, audit, load_policy, reviewing
+from autograder.progress.decisions import REVIEWED
 from autograder.progress.shortlist import Candidate, largest
 from autograder.records import Ledger
 from autograder.service.desk import Desk
@@ -95,7 +96,7 @@ def test_an_organizer_records_and_decides(world: World, office: Office, filled: 
     assert header is not None
     assert header.actor == "olga"
     assert audit.rebuild(office.desk.ledger, office.desk.ledger.last_event()).differ == ()
-    event = reviewing.decided(office.desk.ledger)[who]
+    event = reviewing.newest_by_subject(office.desk.ledger.events(0, (REVIEWED,)))[who]
     assert (event.actor, event.payload["decision"], event.payload["state"]) == ("olga", "confirm", "watch")
     page = world.ask(f"cohort/student/{who}", "organizer").body
     assert "Talked with her. &lt;b&gt;Yes&lt;/b&gt;" in page

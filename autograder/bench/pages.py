@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import argparse
 import http.client
-import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -30,11 +26,10 @@ from autograder.bench.postgres import Server, binaries
 from autograder.bench.term import COHORT, Size, fill, write_course
 from autograder.home import Home
 from autograder.records import Ledger
-from autograder.service.roles import ENTER, ROLES, SERVICE
+from autograder.service.bench_hub import PREFIX, hub_for_service
 
 LIMIT_MS, LIMIT_KB = 200.0, 300.0
 N_ASKED = 20
-_PREFIX = f"/services/{SERVICE}/"
 _PATIENCE_S = 3600.0
 
 # Who asks for what. {who} and {attempt} are different students' at every request.
@@ -61,22 +56,6 @@ PAGES: Sequence[tuple[str, str]] = (
     ("student{s:05}", "me/progress"),
     ("student{s:05}", "me/attempt/{attempt}"),
 )
-
-
-class _Hub(BaseHTTPRequestHandler):
-    """Says that a token is a person of that name, with the scopes of the role of that name."""
-
-    def do_GET(self) -> None:
-        name = self.headers.get("Authorization", "").removeprefix("token ")
-        scopes = [ENTER, *ROLES.get(name, ())]
-        body = json.dumps({"name": name, "kind": "user", "admin": False, "groups": [], "scopes": scopes}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 @dataclass(frozen=True)
@@ -110,7 +89,7 @@ class Service:
     def ask(self, name: str, path: str) -> tuple[int, bytes]:
         """Ask for a page."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
-        connection.request("GET", _PREFIX + path, headers={"Authorization": f"token {name}"})
+        connection.request("GET", PREFIX + path, headers={"Authorization": f"token {name}"})
         reply = connection.getresponse()
         body = reply.read()
         connection.close()
@@ -120,23 +99,10 @@ class Service:
 @contextmanager
 def serving(course_root: Path, home: Path, url: str) -> Iterator[Service]:
     """Run the service on a ledger."""
-    hub = ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
-    threading.Thread(target=hub.serve_forever, daemon=True).start()
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = int(s.getsockname()[1])
-    env = {**os.environ, "BOOTCAMP_COURSE": str(course_root), "BOOTCAMP_HOME": str(home), "BOOTCAMP_LEDGER": url}
-    env |= {
-        "OMP_NUM_THREADS": "1",
-        "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{port}",
-        "JUPYTERHUB_SERVICE_PREFIX": _PREFIX,
-        "JUPYTERHUB_API_TOKEN": "bench",
-        "JUPYTERHUB_API_URL": f"http://127.0.0.1:{hub.server_port}/hub/api",
-        "JUPYTERHUB_CLIENT_ID": "service-bootcamp",
-        "JUPYTERHUB_OAUTH_ACCESS_SCOPES": json.dumps([ENTER]),
-    }
-    with (home / "service.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "autograder.service"], env=env, stdout=log, stderr=log)
+    paths = {"BOOTCAMP_COURSE": str(course_root), "BOOTCAMP_HOME": str(home), "BOOTCAMP_LEDGER": url}
+    with hub_for_service() as (port, told), (home / "service.log").open("wb") as log:
+        command, env = [sys.executable, "-m", "autograder.service"], {**os.environ, **paths, **told}
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
         service = Service(port, psutil.Process(process.pid))
         try:
             _until_up(service)
@@ -144,7 +110,6 @@ def serving(course_root: Path, home: Path, url: str) -> Iterator[Service]:
         finally:
             process.terminate()
             process.wait(60)
-            hub.shutdown()
 
 
 def _until_up(service: Service) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from autograder import course as courses
+from autograder.course import Assignment
 from autograder.errors import BootcampError
 from autograder.grading.bundle import build_id
 from autograder.grading.passed import Stamps
@@ -21,15 +22,14 @@ class Edits:
 
     def __init__(self, course_root: Path, gate_dir: Path, say: Callable[[str], None]) -> None:
         self._root, self._stamps, self._say = course_root, Stamps(gate_dir), say
-        self._known = self._builds()
+        self._known = {a.id: build_id(a) for a in courses.load(course_root)}
         self._said: tuple[str, ...] = ()
 
     def are_fit(self) -> bool:
         """Return True when something was edited and all of it has passed the gate."""
         try:
-            now = self._builds()
-            edited = [id for id, build in now.items() if self._known.get(id) != build]
-            waiting = tuple(id for id in edited if not self._has_passed(id))
+            edited = [a for a in courses.load(self._root) if self._known.get(a.id) != build_id(a)]
+            waiting = tuple(a.id for a in edited if not self._has_passed(a))
         except (BootcampError, OSError) as e:  # half-edited
             edited, waiting = [], (str(e),)
         if waiting and waiting != self._said:
@@ -37,12 +37,9 @@ class Edits:
         self._said = waiting
         return bool(edited) and not waiting
 
-    def _builds(self) -> dict[str, str]:
-        return {a.id: build_id(a) for a in courses.load(self._root)}
-
-    def _has_passed(self, assignment_id: str) -> bool:
+    def _has_passed(self, assignment: Assignment) -> bool:
         try:
-            self._stamps.check(courses.load(self._root).assignment(assignment_id))
+            self._stamps.check(assignment)
         except BootcampError:
             return False
         return True

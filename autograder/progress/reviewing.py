@@ -16,7 +16,6 @@ from autograder.records import Event, Ledger
 
 DECISIONS = ("confirm", "defer", "decline")
 MIN_CHARS, MAX_CHARS = 3, 1000
-_ALL = 10**9
 
 
 def review(ledger: Ledger, pseudonym: str, decision: str, reason: str, at: datetime, actor: str) -> tuple[int, int]:
@@ -42,11 +41,6 @@ def said_why(reason: str) -> str:
     if len(said) > MAX_CHARS:
         raise BootcampError(f"the reason has {len(said)} characters; at most {MAX_CHARS} are taken.")
     return said
-
-
-def decided(ledger: Ledger) -> dict[str, Event]:
-    """Return the newest decision about everybody who has one, by pseudonym."""
-    return newest_by_subject(ledger.events(0, (REVIEWED,), limit=_ALL))
 
 
 def newest_by_subject(events: Iterable[Event]) -> dict[str, Event]:

@@ -8,7 +8,7 @@ somebody who has the track needs no second try there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -68,7 +68,7 @@ def _track(name: str, course: Sequence[Assignment], manifests: Mapping[str, Mani
     n_passed, n_first = sum(e.id in work.passed for e in counted), len(later & work.first)
     started = any(e.id in work.tried for e in counted)
     found = Track(name, Stage.NOT_STARTED, n_passed, len(counted), len(later), n_first, len(hard), len(hard & work.passed))
-    return Track(**{**vars(found), "stage": _stage(found, started)})
+    return replace(found, stage=_stage(found, started))
 
 
 def _stage(t: Track, started: bool) -> Stage:

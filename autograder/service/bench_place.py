@@ -5,19 +5,15 @@ The service and `bootcamp work` are their own processes, as on a Hub; the stand-
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -26,26 +22,10 @@ from autograder.course import Course, load
 from autograder.home import Home
 from autograder.nbgrader_bridge.exchange.client import Client, ServiceError
 from autograder.records import Ledger
+from autograder.service.bench_hub import PREFIX, hub_for_service
 from autograder.service.desk import exchange_of
-from autograder.service.roles import ENTER, SERVICE
 
-_PREFIX = f"/services/{SERVICE}/"
 _PATIENCE_S = 1800.0
-
-
-class _Hub(BaseHTTPRequestHandler):
-    """Says that every token is the student of that name."""
-
-    def do_GET(self) -> None:
-        name = self.headers.get("Authorization", "").removeprefix("token ")
-        body = json.dumps({"name": name, "kind": "user", "admin": False, "groups": [], "scopes": [ENTER]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 @dataclass
@@ -90,25 +70,14 @@ def place(course_root: Path, folder: Path, assignment: str, n_workers: int) -> I
     course = load(root)
     with Ledger.open(home.ledger_url) as ledger:
         exchange_of(course, ledger, home.path, lambda: datetime.now(UTC)).release(assignment, None, "bench", waived="a measurement")
-    hub = ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
-    threading.Thread(target=hub.serve_forever, daemon=True).start()
-    port = _free_port()
-    env = {**os.environ, "BOOTCAMP_COURSE": str(root), "BOOTCAMP_HOME": str(home.path), "OMP_NUM_THREADS": "1"}
-    env |= {
-        "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{port}",
-        "JUPYTERHUB_SERVICE_PREFIX": _PREFIX,
-        "JUPYTERHUB_API_TOKEN": "bench",
-        "JUPYTERHUB_API_URL": f"http://127.0.0.1:{hub.server_port}/hub/api",
-        "JUPYTERHUB_CLIENT_ID": "service-bootcamp",
-        "JUPYTERHUB_OAUTH_ACCESS_SCOPES": json.dumps([ENTER]),
-    }
     work = [sys.executable, "-c", "from autograder.cli import main; main()", "work", "--no-publish", "--quiet"]
-    with (folder / "log").open("wb") as log:
+    with hub_for_service() as (port, told), (folder / "log").open("wb") as log:
+        env = {**os.environ, "BOOTCAMP_COURSE": str(root), "BOOTCAMP_HOME": str(home.path), **told}
         service = subprocess.Popen([sys.executable, "-m", "autograder.service"], env=env, stdout=log, stderr=log)
         graders = subprocess.Popen([*work, "--workers", str(n_workers)], env=env, stdout=log, stderr=log)
         try:
             found = Place(
-                home, course, f"http://127.0.0.1:{port}{_PREFIX}", psutil.Process(graders.pid), psutil.Process(service.pid)
+                home, course, f"http://127.0.0.1:{port}{PREFIX}", psutil.Process(graders.pid), psutil.Process(service.pid)
             )
             until(lambda: _answers(found), "the service does not answer")
             yield found
@@ -117,7 +86,6 @@ def place(course_root: Path, folder: Path, assignment: str, n_workers: int) -> I
                 process.terminate()
             for process in (graders, service):
                 process.wait(60)
-            hub.shutdown()
 
 
 def until(true: Callable[[], bool], what: str, pause_s: float = 0.1) -> None:
@@ -135,9 +103,3 @@ def _answers(at: Place) -> bool:
     except ServiceError:
         return False
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
