@@ -117,7 +117,7 @@ def test_a_bank_is_kept_and_used(home: Home) -> None:
     report = json.loads(run(home, "--cohort", COHORT, "--json").output)
 
     assert report["bank"] == version
-    assert report["engine"] == "hierarchy-2"
+    assert report["engine"] == "hierarchy-3"
 
 
 def test_the_model_can_be_checked_on_real_first_tries(home: Home) -> None:

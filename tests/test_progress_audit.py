@@ -173,5 +173,5 @@ def test_one_hand_in_or_two_say_the_same(tmp_path: Path) -> None:
             read = inputs.read(ledger, COHORT, ledger.last_event())
         reports.append(replace(read, as_of=0).evaluate(course(), policy))
 
-    assert reports[0].engine == "hierarchy-2"
+    assert reports[0].engine == "hierarchy-3"
     assert reports[0] == reports[1]

@@ -89,7 +89,7 @@ def test_the_cross_check_speaks_up_when_it_disagrees() -> None:
     """Both engines' chances are kept and near each other; a gap beyond the policy's is said in words."""
     report = _report()
 
-    assert (report.engine, report.cross_check) == ("hierarchy-2", "gaussian-1")
+    assert (report.engine, report.cross_check) == ("hierarchy-3", "gaussian-1")
     gaps = [abs(f.p - f.p_other) for f in report.students if f.p_other is not None]
     assert len(gaps) == len(report.students)
     assert max(gaps) < POLICY.engine.max_gap
@@ -106,4 +106,4 @@ def test_small_cohorts_fall_back_to_the_simple_engine() -> None:
     assert (report.engine, report.cross_check) == ("gaussian-1", "")
     assert all(f.p_other is None for f in report.students)
     one_more = [*few, *(replace(t, pseudonym="zz") for t in few if t.pseudonym == "s0000")]
-    assert evaluate(one_more, COURSE, POLICY).engine == "hierarchy-2"
+    assert evaluate(one_more, COURSE, POLICY).engine == "hierarchy-3"

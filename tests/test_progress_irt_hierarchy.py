@@ -14,6 +14,7 @@ from autograder.progress.irt.bank import anchor, bank_of
 from autograder.progress.irt.hierarchy import Hierarchy, fit
 from autograder.progress.posterior import Posterior
 from autograder.progress.scores import Scores
+from autograder.progress.simulator.cohort import Setting, draw_cohort, draw_items
 from tests.progress_world import Cohort, simulate
 from tests.test_progress_estimate import _by_hand, assert_modest
 
@@ -40,6 +41,17 @@ def test_the_spreads_that_made_the_data_are_found() -> None:
     assert (e.mean, e.person) == (0, 1)
     assert (e.track, e.notebook) == pytest.approx((0.35, 0.5), abs=0.1)
     assert e.growth == pytest.approx(0.35, abs=0.15)
+
+
+@pytest.mark.slow
+def test_the_spreads_of_a_large_cohort_are_found_half_way() -> None:
+    """After five of twelve notebooks 300 students cannot tell growth from fan; 1,500 can, and no fewer may be asked."""
+    model = fit(draw_cohort(np.random.default_rng(6), draw_items(np.random.default_rng(6)), 1500, Setting.ALL).scores(5))
+    assert model is not None
+    e = model.effects
+
+    assert (e.growth, e.track, e.notebook) == pytest.approx((0.35, 0.35, 0.5), abs=0.15)
+    assert e.fan == pytest.approx(0.2, abs=0.35)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command("simulate")
-@click.option("--full", is_flag=True, help="Every setting (S0 to S4) and size (30 to 2,000), cold and warm; half an hour of CPU.")
+@click.option("--full", is_flag=True, help="Every setting (S0 to S4) and size (30 to 2,000), cold and warm; an hour of CPU.")
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="With --full: a share of the replications.")
 @click.option("--minutes", type=float, default=math.inf, help="Stop after so many CPU minutes, with what there is.")
 @click.option("--cohorts", type=_FOLDER, default=None, help="Keep every cohort's results there, and go on from what is there.")

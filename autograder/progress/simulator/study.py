@@ -10,7 +10,7 @@ from autograder.progress.simulator.cohort import Setting
 from autograder.progress.simulator.replicate import Case, Replicate, replicate
 from autograder.progress.simulator.shelf import Shelf
 
-SIZES: Mapping[int, int] = {30: 100, 100: 100, 300: 80, 2000: 10}
+SIZES: Mapping[int, int] = {30: 100, 100: 100, 300: 80, 2000: 40}
 _N_OTHER_SETTINGS = 20
 
 
@@ -31,7 +31,7 @@ def quick() -> Plan:
 
 
 def full(scale: float = 1.0) -> Plan:
-    """Every setting and size, cold and warm; `scale` 1 takes about half an hour of CPU."""
+    """Every setting and size, cold and warm; `scale` 1 takes about an hour of CPU."""
     plan = {Case(Setting.ALL, n, warm): k for n, k in SIZES.items() for warm in (False, True)}
     plan |= {Case(s, 300, warm=False): _N_OTHER_SETTINGS for s in Setting if s is not Setting.ALL}
     return Plan({case: max(1, round(k * scale)) for case, k in plan.items()})
