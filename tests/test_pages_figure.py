@@ -118,3 +118,24 @@ def test_a_figure_has_its_numbers_beside_it() -> None:
     assert 'aria-label="Title. n = 2. The table after it holds the same numbers."' in full.svg
     assert full.table.rows == (("a", "0.85"), ("b", "0"))
     assert (none.svg, none.empty) == (None, "Nobody yet.")
+
+
+def test_a_mark_says_its_values() -> None:
+    """Its own words where a row has some, else what the axes call its values; escaped, and nothing else is left of its roles."""
+    ours = draw(charts.dots([{"a": 1.0, "b": 2.0, "tip": NASTY}], charts.axis("a", "x (m)"), charts.axis("b", "y (s)")), "label")
+    axes = draw(charts.dots([{"a": 1.23456789, "b": 2.0}], charts.axis("a", "x (m)"), charts.axis("b", "y (s)")), "label")
+
+    (tip,) = [e.attrib["data-tip"] for e in ElementTree.fromstring(ours).iter() if "data-tip" in e.attrib]
+    assert tip == NASTY.replace("\x1b", "")
+    (tip,) = [e.attrib["data-tip"] for e in ElementTree.fromstring(axes).iter() if "data-tip" in e.attrib]
+    assert tip == "x (m): 1.2346; y (s): 2"
+    for svg in (ours, axes):
+        assert not {a for e in ElementTree.fromstring(svg).iter() for a in e.attrib if a.startswith("aria-")} - {"aria-label"}
+
+
+def test_a_smooth_line_can_be_pointed_at_here_and_there() -> None:
+    """Every fifth point of a series has a mark, unseen; a thousand would weigh more than the line."""
+    rows = [{"x": k / 10, "y": k, "of": of, "tip": f"{of} {k}"} for of in ("this", "that") for k in range(11)]
+    svg = draw(charts.curves(rows, charts.axis("x", "x (m)"), charts.axis("y", "y (s)"), "of"), "label")
+
+    assert re.findall(r'data-tip="([^"]*)"', svg) == [f"{of} {k}" for of in ("this", "that") for k in (0, 5, 10)]

@@ -1,4 +1,7 @@
-"""Numbers in, the Vega-Lite descriptions of the drawings that pages use most out. Axes always have a title with its unit."""
+"""Numbers in, the Vega-Lite descriptions of the drawings that pages use most out. Axes always have a title with its unit.
+
+A row may hold a `tip`: what its mark says to whoever points at it (static/figure.js). Without one a mark says its own values.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ Described = dict[str, Any]
 Row = Mapping[str, Any]
 WIDTH = 460
 _STEP = 26
+_EVERY = 5  # which points of a smooth line can be pointed at
+_N_DIGITS = 4
 
 
 def axis(field: str, title: str, kind: str = "quantitative", **more: Any) -> Described:
@@ -19,7 +24,22 @@ def axis(field: str, title: str, kind: str = "quantitative", **more: Any) -> Des
 
 
 def _values(rows: Sequence[Row]) -> Described:
-    return {"values": [dict(r) for r in rows]}
+    return {"values": [{k: round(v, _N_DIGITS) if isinstance(v, float) else v for k, v in r.items()} for r in rows]}
+
+
+def _told(rows: Sequence[Row], *axes: Described) -> list[Row]:
+    """Return the rows, each with a tip: its own, or what the axes call its values."""
+    named = [(axis["title"] or "", axis["field"]) for axis in axes]
+    return [{"tip": "; ".join(": ".join(x for x in (title, _said(r[field])) if x) for title, field in named), **r} for r in rows]
+
+
+def _said(value: object) -> str:
+    return f"{round(value, _N_DIGITS):g}" if isinstance(value, float) else str(value)
+
+
+def _telling(mark: Described, encoding: Described) -> Described:
+    """Return a layer whose marks say their tip. Only the field's name enters an expression of Vega."""
+    return {"mark": {**mark, "aria": True}, "encoding": {**encoding, "description": {"field": "tip", "type": "nominal"}}}
 
 
 def bars(rows: Sequence[Row], category: str, value: str, value_title: str, *, rest: str = "", domain_max: float = 0) -> Described:
@@ -28,7 +48,7 @@ def bars(rows: Sequence[Row], category: str, value: str, value_title: str, *, re
     y = axis(category, "", "nominal", sort=None)
     y["title"] = None
     x = axis(value, value_title, scale={"nice": True, **scale})
-    front = {"mark": {"type": "bar", "height": {"band": 0.62}}, "encoding": {"y": y, "x": x}}
+    front = _telling({"type": "bar", "height": {"band": 0.62}}, {"y": y, "x": x})
     words = {
         "mark": {"type": "text", "align": "left", "dx": 5},
         "encoding": {"y": y, "x": x, "text": {"field": value, "type": "quantitative"}},
@@ -38,7 +58,7 @@ def bars(rows: Sequence[Row], category: str, value: str, value_title: str, *, re
         "encoding": {"y": y, "x": axis(rest, value_title, scale={"nice": True, **scale})},
     }
     return {
-        "data": _values(rows),
+        "data": _values(_told(rows, y, x)),
         "width": WIDTH - 120,
         "height": {"step": _STEP},
         "layer": [*([behind] if rest else []), front, words],
@@ -48,7 +68,11 @@ def bars(rows: Sequence[Row], category: str, value: str, value_title: str, *, re
 def nested(rows: Sequence[Row], category: str, values: Sequence[tuple[str, str]], value_title: str, domain_max: float) -> Described:
     """Return bars within bars, widest first: each value (field, name) is part of the one before, and thinner."""
     y = {"field": category, "type": "nominal", "title": None, "sort": None}
-    long = [{category: r[category], "n": r[field], "what": name} for r in rows for field, name in values]
+    long = [
+        {category: r[category], "n": r[field], "what": name, "tip": f"{r[category]}; {name}: {r[field]}"}
+        for r in rows
+        for field, name in values
+    ]
     names = [name for _, name in values]
     color = {
         "field": "what",
@@ -60,8 +84,7 @@ def nested(rows: Sequence[Row], category: str, values: Sequence[tuple[str, str]]
     layers = [
         {
             "transform": [{"filter": {"field": "what", "equal": name}}],
-            "mark": {"type": "bar", "height": {"band": 0.78 - 0.26 * k}},
-            "encoding": {"y": y, "x": x, "color": color},
+            **_telling({"type": "bar", "height": {"band": 0.78 - 0.26 * k}}, {"y": y, "x": x, "color": color}),
         }
         for k, name in enumerate(names)
     ]
@@ -82,7 +105,14 @@ def curves(rows: Sequence[Row], x: Described, y: Described, series: str, rules: 
     first = [r for r in rows if r[series] == names[0]] if names else []
     filled = {"data": _values(first), "mark": {"type": "area", "color": SERIES[0], "opacity": 0.15}, "encoding": {"x": x, "y": y}}
     drawn = {"data": _values(rows), "mark": {"type": "line", "strokeWidth": 2}, "encoding": encoding}
-    return {"width": WIDTH, "height": 240, "layer": [filled, drawn, *rules]}
+    # Seen only while they are pointed at: a smooth line has no marks of its own.
+    points = [r for name in names for r in [r for r in rows if r[series] == name][::_EVERY]]
+    shown = {k: v for k, v in encoding.items() if k != "strokeDash"}
+    told = {
+        "data": _values(_told(points, {"title": "", "field": series}, x, y)),
+        **_telling({"type": "point", "filled": True, "size": 60, "opacity": 0}, shown),
+    }
+    return {"width": WIDTH, "height": 240, "layer": [filled, drawn, told, *rules]}
 
 
 def diagonal(rows: Sequence[Row], x: Described, y: Described, low: str, high: str) -> Described:
@@ -109,14 +139,13 @@ def lines(rows: Sequence[Row], x: Described, y: Described, series: str = "", rul
             "strokeDash": {**same, "scale": {"domain": names}},
             "shape": {**same, "scale": {"domain": names}},
         }
+    points = {k: v for k, v in encoding.items() if k != "strokeDash"}
+    told = _told(rows, *([{"title": "", "field": series}] if series else []), x, y)
     drawn = [
         {"mark": {"type": "line"}, "encoding": {k: v for k, v in encoding.items() if k != "shape"}},
-        {
-            "mark": {"type": "point", "filled": True, "size": 40},
-            "encoding": {k: v for k, v in encoding.items() if k != "strokeDash"},
-        },
+        _telling({"type": "point", "filled": True, "size": 40}, points),
     ]
-    return {"width": WIDTH, "height": 240, "layer": [{"data": _values(rows), **d} for d in drawn] + list(rules)}
+    return {"width": WIDTH, "height": 240, "layer": [{"data": _values(told), **d} for d in drawn] + list(rules)}
 
 
 def band(
@@ -131,9 +160,12 @@ def band(
         wide = {"type": "area", "color": SERIES[0], "opacity": opacity}
         return {"mark": wide if len(rows) > 1 else one, "encoding": channels}
 
-    mid = {"mark": {"type": "line", "color": SERIES[0], "point": {"size": 44, "filled": True, "color": SERIES[0]}}}
-    layers: list[Described] = [area("90", 0.16), area("50", 0.3), {**mid, "encoding": {"x": x, "y": {**y, "field": "mid"}}}]
-    return {"width": WIDTH, "height": 240, "layer": [{"data": _values(rows), **d} for d in layers] + list(rules)}
+    mid = {"x": x, "y": {**y, "field": "mid"}}
+    line = {"mark": {"type": "line", "color": SERIES[0]}, "encoding": mid}
+    points = _telling({"type": "point", "size": 44, "filled": True, "color": SERIES[0]}, mid)
+    layers: list[Described] = [area("90", 0.16), area("50", 0.3), line, points]
+    told = _values(_told(rows, x, {"title": y_title, "field": "mid"}))
+    return {"width": WIDTH, "height": 240, "layer": [{"data": told, **d} for d in layers] + list(rules)}
 
 
 def dots(
@@ -141,8 +173,8 @@ def dots(
 ) -> Described:
     """Return a scatter; `low` and `high` name the ends of vertical bars, `more` adds channels (shape, size, color)."""
     bars_ = {"mark": {"type": "rule", "color": SOFT}, "encoding": {"x": x, "y": {**y, "field": low}, "y2": {"field": high}}}
-    points = {"mark": {"type": "point", "filled": True, "size": 50, "opacity": 0.85}, "encoding": {"x": x, "y": y, **(more or {})}}
-    return {"data": _values(rows), "width": WIDTH, "height": 300, "layer": [*([bars_] if low else []), points]}
+    points = _telling({"type": "point", "filled": True, "size": 50, "opacity": 0.85}, {"x": x, "y": y, **(more or {})})
+    return {"data": _values(_told(rows, x, y)), "width": WIDTH, "height": 300, "layer": [*([bars_] if low else []), points]}
 
 
 def spans(rows: Sequence[Row], y: Described, x: Described, low: str, high: str, rules: Sequence[Described] = ()) -> Described:
@@ -151,8 +183,8 @@ def spans(rows: Sequence[Row], y: Described, x: Described, low: str, high: str, 
         "mark": {"type": "rule", "color": SOFT, "strokeWidth": 2},
         "encoding": {"y": y, "x": {**x, "field": low}, "x2": {"field": high}},
     }
-    point = {"mark": {"type": "point", "filled": True, "size": 70, "color": SERIES[0]}, "encoding": {"y": y, "x": x}}
-    drawn = [{"data": _values(rows), **d} for d in (bar, point)]
+    point = _telling({"type": "point", "filled": True, "size": 70, "color": SERIES[0]}, {"y": y, "x": x})
+    drawn = [{"data": _values(_told(rows, y, x)), **d} for d in (bar, point)]
     return {"width": WIDTH - 160, "height": {"step": _STEP + 8}, "layer": [*rules, *drawn]}
 
 
@@ -161,15 +193,10 @@ def histogram(
 ) -> Described:
     """Return bars over intervals that are counted already: each row has its lower end, its upper end and its count."""
     x = axis(low, x_title, bin="binned")
-    mark = {"type": "bar", "binSpacing": 1}
-    return {
-        "width": WIDTH,
-        "height": 220,
-        "layer": [
-            {"data": _values(rows), "mark": mark, "encoding": {"x": x, "x2": {"field": high}, "y": axis(count, y_title)}},
-            *rules,
-        ],
-    }
+    y = axis(count, y_title)
+    told = [{**r, "tip": f"{_said(r[low])} to {_said(r[high])}; {y_title}: {r[count]}"} for r in rows]
+    bar = _telling({"type": "bar", "binSpacing": 1}, {"x": x, "x2": {"field": high}, "y": y})
+    return {"width": WIDTH, "height": 220, "layer": [{"data": _values(told), **bar}, *rules]}
 
 
 def heat(rows: Sequence[Row], x: str, y: str, share: str, x_title: str, y_title: str, legend: str, text: str = "") -> Described:
@@ -183,7 +210,7 @@ def heat(rows: Sequence[Row], x: str, y: str, share: str, x_title: str, y_title:
         "scale": {"type": "threshold", "domain": [0.001, 0.2, 0.4, 0.6, 0.8], "range": list(HEAT)},
         "legend": {"format": ".0%"},
     }
-    cells = {"mark": {"type": "rect", "stroke": "var(--sheet)", "strokeWidth": 1}, "encoding": {"x": xs, "y": ys, "color": color}}
+    cells = _telling({"type": "rect", "stroke": "var(--sheet)", "strokeWidth": 1}, {"x": xs, "y": ys, "color": color})
     dark = {"condition": {"test": f"datum['{share}'] >= 0.6", "value": "var(--h-light)"}, "value": "var(--ink)"}
     words = {
         "mark": {"type": "text", "fontSize": 11},
@@ -191,7 +218,7 @@ def heat(rows: Sequence[Row], x: str, y: str, share: str, x_title: str, y_title:
     }
     n_columns = len({r[x] for r in rows}) or 1
     return {
-        "data": _values(rows),
+        "data": _values(_told(rows, xs, ys, {"title": legend, "field": text or share})),
         "width": {"step": max(26, min(60, (WIDTH - 120) // n_columns))},
         "height": {"step": _STEP},
         "layer": [cells, *([words] if text else [])],

@@ -28,7 +28,6 @@ _CACHED = 512
 
 _CONFIG: Mapping[str, Any] = {
     "background": "transparent",
-    "aria": False,
     "font": "sans-serif",
     "view": {"stroke": None},
     "axis": {
@@ -61,14 +60,18 @@ _CONFIG: Mapping[str, Any] = {
     "header": {"labelColor": INK, "titleColor": SOFT, "labelFontSize": 12},
     "text": {"color": INK, "fontSize": 12},
     "range": {"category": list(SERIES)},
-    "mark": {"color": SERIES[0]},
+    # Of marks that say something the description says so: Vega would put people's words into an expression.
+    "mark": {"color": SERIES[0], "aria": False},
     "rule": {"color": SOFT},
 }
 
+# What a mark says to a screen reader is kept for our script, which shows it to everybody (charts._telling).
+_TIP = re.compile(r' aria-label="([^"]*)" role="graphics-symbol" aria-roledescription="(?:point|bar|rect)"')
 # What Vega writes for scripts and for screen readers: here the element is one image with a table beside it. Nothing is
-# added, only left out, so whatever Vega escaped stays escaped.
+# added, only left out, so whatever Vega escaped stays escaped. The classes of the legend stay, for the script.
 _NOISE = re.compile(
-    r' (?:aria-[a-z]+|role|class|pointer-events|xmlns:xlink|version|font-family)="[^"]*"'
+    r' class="(?![a-z -]*role-legend-(?:symbol|label)")[^"]*"'
+    r'| (?:aria-[a-z]+|role|pointer-events|xmlns:xlink|version|font-family)="[^"]*"'
     r'| (?:opacity|stroke-width)="1"| display="inline"'
 )
 # All that XML 1.0 allows in a text; a lone surrogate is none of it.
@@ -100,4 +103,4 @@ def _draw(text: str) -> str:
     import vl_convert  # costs nothing by itself, but starts a JavaScript engine with the first drawing
 
     drawn: str = vl_convert.vegalite_to_svg(text, allowed_base_urls=[])
-    return _NOISE.sub("", drawn).replace("\n", " ")
+    return _NOISE.sub("", _TIP.sub(r' data-tip="\1"', drawn)).replace("\n", " ")

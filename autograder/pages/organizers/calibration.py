@@ -77,7 +77,8 @@ def _reliability(survey: Survey, made: Moment) -> Figure:
     rows, words = [], []
     for expected, passed, n in survey.fairness.bins:
         low, high = wilson(passed * n, n)
-        rows.append({"expected": expected, "passed": passed, "low": low, "high": high})
+        tip = f"expected {expected:.2f}; passed {passed:.2f}; 95 % interval {low:.2f} to {high:.2f}; {n} first tries"
+        rows.append({"expected": expected, "passed": passed, "low": low, "high": high, "tip": tip})
         words.append((f"{expected:.2f}", f"{passed:.2f}", f"{low:.2f} to {high:.2f}", str(n)))
     return figure(
         "reliability",

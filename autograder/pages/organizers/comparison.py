@@ -68,7 +68,7 @@ def _abilities(linked: Sequence[tuple[Survey, Link]], base: Survey) -> Figure:
     for s, by in known:
         # A density keeps its area when its axis is stretched.
         rows += [
-            {"x": by.slope * x + by.shift, "y": y / by.slope, "of": s.cohort}
+            {"x": (at := by.slope * x + by.shift), "y": y / by.slope, "of": s.cohort, "tip": f"{s.cohort}; ability {signed(at)}"}
             for x, y in zip(GRID, s.density.cohort, strict=True)
             if abs(by.slope * x + by.shift) <= GRID[-1]
         ]

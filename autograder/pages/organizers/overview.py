@@ -106,7 +106,11 @@ def _funnel(catalog: Catalog, survey: Survey, counts: Sequence[AssignmentCount],
 
 def _density(survey: Survey, made: Moment) -> Figure:
     curves, step = (("this cohort", survey.density.cohort), ("reference", survey.density.reference)), 5
-    rows = [{"x": x, "y": y, "of": name} for name, values in curves for x, y in zip(GRID, values, strict=True)]
+    rows = [
+        {"x": x, "y": y, "of": name, "tip": f"{name}; ability {signed(x)}; density {y:.3f}"}
+        for name, values in curves
+        for x, y in zip(GRID, values, strict=True)
+    ]
     bar = survey.report.bar
     words = [
         (signed(x), *(f"{values[k]:.3f}" for _, values in curves)) for k, x in enumerate(GRID) if k % step == 0 and survey.density.n
@@ -139,9 +143,9 @@ def _passed(catalog: Catalog, survey: Survey, made: Moment) -> Figure:
         if e.assignment not in met:
             continue
         share = e.n_passed / max(survey.activity.n_students, 1)
-        rows.append(
-            {"assignment": _short(e.assignment), "exercise": str(place[e.assignment]), "share": share, "text": f"{share:.0%}"}
-        )
+        at = {"assignment": _short(e.assignment), "exercise": str(place[e.assignment])}
+        tip = f"{e.title} ({_short(e.assignment)}); passed by {e.n_passed} of {survey.activity.n_students}"
+        rows.append({**at, "share": share, "text": f"{share:.0%}", "tip": tip})
         words.append((e.exercise, e.title, *map(str, (e.n_tried, e.n_passed_first, e.n_passed)), f"{share:.0%}".replace("%", " %")))
     return figure(
         "passed",

@@ -149,8 +149,10 @@ def _path(survey: Survey, pseudonym: str) -> Figure:
         for j, week in enumerate(paths.weeks):
             (low50, low90), (high50, high90) = paths.low[k, j].tolist(), paths.high[k, j].tolist()
             mid, p = float(paths.mid[k, j]), float(paths.p[k, j])
-            rows.append({"week": week, "mid": mid, "low50": low50, "high50": high50, "low90": low90, "high90": high90})
             half, most = f"{signed(low50)} to {signed(high50)}", f"{signed(low90)} to {signed(high90)}"
+            tip = f"week {week}: {signed(mid)}; 50 %: {half}; 90 %: {most}; chance {wording.percent(p)}"
+            band = {"low50": low50, "high50": high50, "low90": low90, "high90": high90}
+            rows.append({"week": week, "mid": mid, **band, "tip": tip})
             words.append((f"week {week}", signed(mid), half, most, wording.percent(p)))
     bar = survey.report.bar
     return figure(

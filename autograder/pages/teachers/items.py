@@ -135,7 +135,10 @@ def _mark(fit: ItemFit | None, max_z: float) -> Mark:
 
 def _scatter(lines: Sequence[ItemLine], fits: dict[str, ItemFit], survey: Survey) -> Figure:
     known = [(x, f) for x in lines if (f := fits.get(f"{x.assignment}.{x.name}")) and f.difficulty is not None]
-    rows = [{"title": x.name, "of": x.mark.word, "x": f.difficulty, "y": f.discrimination} for x, f in known]
+    rows = [
+        {"title": x.name, "of": x.mark.word, "x": f.difficulty, "y": f.discrimination, "tip": _tip(x)}  # as the table says it
+        for x, f in known
+    ]
     x, y = (
         charts.axis("x", "difficulty (standard deviations)", scale={"zero": False}),
         charts.axis("y", "discrimination (per standard deviation)", scale={"zero": False}),
@@ -165,9 +168,17 @@ def _scatter(lines: Sequence[ItemLine], fits: dict[str, ItemFit], survey: Survey
     )
 
 
+def _tip(x: ItemLine) -> str:
+    said = f"difficulty {x.difficulty}; discrimination {x.discrimination}; {x.n} first tries"
+    return f"{x.name} ({x.assignment}): {x.mark.word}; {said}"
+
+
 def _curve(fit: ItemFit | None, made: Moment) -> Figure:
     groups = fit.groups if fit else ()
-    rows: list[dict[str, Any]] = [vars(g) for g in groups]
+    rows: list[dict[str, Any]] = [
+        {**vars(g), "tip": f"{g.n} students; ability {signed(g.ability)}; score {_two(g.score)}; expected {_two(g.expected)}"}
+        for g in groups
+    ]
     x = charts.axis("ability", "estimated ability (standard deviations)")
     y = charts.axis("score", "mean score (share of the levels)", scale={"domain": [0, 1]})
     described = charts.dots(rows, x, y, "low", "high")
