@@ -55,6 +55,11 @@ class Home:
         return self.path / PREVIEWS
 
     @property
+    def replays(self) -> Path:
+        """What was said of attempts by builds that regrades replayed them under."""
+        return self.path / "regrades"
+
+    @property
     def seed_file(self) -> Path:
         return self.path / "course_seed"
 

@@ -27,6 +27,7 @@ LEVELS = {
     "records": 5,
     "capacity": 5,
     "progress": 6,
+    "regrades": 6,
     "transcripts": 6,
     "nbgrader_bridge": 6,
     "authoring": 7,

@@ -128,7 +128,13 @@ def test_interactive_goes_before_regrade_and_older_before_newer(world: World) ->
     ids = [h.attempt.id for h in (one, two, regrade)]
 
     assert [queue.status(i).position for i in ids] == [1, 2, 3]
-    assert [queue.claim("w").attempt for _ in ids] == ids
+    assert (queue.n_live(REGRADE), queue.n_live(INTERACTIVE)) == (1, 2)
+    leases = [queue.claim("w") for _ in ids]
+    assert [lease.attempt for lease in leases] == ids
+    assert queue.n_live(REGRADE) == 1
+    with world.ledger.writing() as db:
+        queue.finish(db, leases[-1])
+    assert queue.n_live(REGRADE) == 0
 
 
 def test_queueing_twice_queues_once_and_never_back(world: World) -> None:

@@ -55,6 +55,7 @@ EXPECTED: dict[str, tuple[str, dict[str, tuple]]] = {
     "calibration": ("calibration", {"GET": (ORGANIZERS, 200)}),
     "flags": ("flags", {"GET": (ORGANIZERS, 200)}),
     "flags/list": ("flags/list?alpha=20&seats=16", {"GET": (ORGANIZERS, 200)}),
+    "flags/shortlist": ("flags/shortlist", {"GET": (ORGANIZERS, 400), "POST": (ORGANIZERS, 400)}),  # names no date
     "flags/evaluate": ("flags/evaluate", {"POST": (ORGANIZERS, 303)}),
     "exports": ("exports", {"GET": (ORGANIZERS, 200)}),
     r"exports/([a-z]{1,32})\.(csv|json)": ("exports/states.csv", {"GET": (ORGANIZERS, 200)}),
@@ -77,6 +78,11 @@ EXPECTED: dict[str, tuple[str, dict[str, tuple]]] = {
     f"teaching/roster/{ID}/extend": ("teaching/roster/{pseudonym}/extend", {"POST": (INSTRUCTORS, 400)}),  # says no time
     f"teaching/roster/{ID}/take-back": ("teaching/roster/{pseudonym}/take-back", {"POST": (INSTRUCTORS, 400)}),  # there is none
     "teaching/regrades": ("teaching/regrades", {"GET": (INSTRUCTORS, 200)}),
+    "teaching/regrade-state": ("teaching/regrade-state", {"GET": (INSTRUCTORS, 200)}),
+    f"teaching/regrades/{ID}": (
+        "teaching/regrades/f1_tensors",
+        {"GET": (INSTRUCTORS, 404), "POST": (INSTRUCTORS, 409)},
+    ),  # no preview
     "api/assignments": ("api/assignments", {"GET": (EVERYBODY, 200)}),
     f"api/assignments/{ID}/files": ("api/assignments/f1_tensors/files", {"GET": (EVERYBODY, 404)}),
     f"api/assignments/{ID}/hand-in": ("api/assignments/f1_tensors/hand-in", {"POST": (EVERYBODY, 400)}),
@@ -92,8 +98,20 @@ EXPECTED: dict[str, tuple[str, dict[str, tuple]]] = {
     f"api/submissions/{ID}/files": ("api/submissions/{attempt}/files", {"GET": (INSTRUCTORS, 400)}),  # its bytes were made up
     "healthz": ("healthz", {"GET": (NOBODY_ASKED, 200)}),
     r"static/([a-z]+\.[a-z]+)": ("static/style.css", {"GET": (NOBODY_ASKED, 200)}),
+    "api/v1": ("api/v1", {"GET": (EVERYBODY, 200)}),
+    "api/v1/data/([a-z]{1,32})": ("api/v1/data/states", {"GET": (ORGANIZERS, 200)}),
+    "api/v1/results": ("api/v1/results", {"GET": (STAFF, 200)}),
     "oauth_callback": ("oauth_callback", {"GET": (NOBODY_ASKED, 400)}),  # without the Hub's code there is nothing to do
 }
+
+# A page's data are whose the page is.
+AS_DATA = (
+    *("me", "me/progress", "me/transcripts", f"me/attempt/{ID}", "overview", "comparison", "calibration", "flags", "exports"),
+    *("mentees", f"mentees/{ID}", "cohort", f"cohort/student/{ID}", f"cohort/student/{ID}/attempt/{ID}", "grading", "teaching"),
+    *(f"teaching/assignment/{ID}", "teaching/exercises", f"teaching/exercises/{ID}/{ID}", "teaching/stuck", "teaching/roster"),
+    *(f"teaching/roster/{ID}", "teaching/regrades", f"teaching/regrades/{ID}"),
+)
+EXPECTED |= {f"api/v1/pages/{p}": (f"api/v1/pages/{EXPECTED[p][0]}", {"GET": EXPECTED[p][1]["GET"]}) for p in AS_DATA}
 
 
 @pytest.fixture(scope="module")

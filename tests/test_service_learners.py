@@ -5,64 +5,27 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
 from autograder.deadlines import Extension
 from autograder.grading.verdict import Status
-from autograder.progress import load_policy
-from autograder.records import Attempt, Ledger
+from autograder.records import Attempt
 from autograder.records.extensions import grant
 from autograder.service.desk import Desk
 from autograder.service.own import Own
 from autograder.service.roles import ENTER
-from autograder.survey import Survey, take
+from autograder.survey import take
 from tests import cohort_world
 from tests.cohort_world import NOW
-from tests.service_world import Text, World, serving
+from tests.service_world import Text, World
 
 HOSTILE = """</td></table><script>alert(1)</script><img src=x onerror=alert(2)>"'{{ 7*7 }}\x1b[31m\u202eabc"""
 FORM = {"Content_Type": "application/x-www-form-urlencoded"}
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> cohort_world.World:
-    folder = tmp_path_factory.mktemp("term")
-    return cohort_world.make(folder / "course", f"sqlite:///{folder / 'ledger.sqlite'}")
-
-
-@pytest.fixture
-def ledger(filled: cohort_world.World, tmp_path: Path) -> Iterator[Ledger]:
-    copy = tmp_path / "ledger.sqlite"
-    copy.write_bytes(Path(filled.ledger_url.removeprefix("sqlite:///")).read_bytes())
-    with Ledger.open(f"sqlite:///{copy}") as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def survey(filled: cohort_world.World) -> Survey:
-    """Return what is said of the term as it was made: one fit for all tests that do not change it."""
-    with Ledger.open(filled.ledger_url) as opened:
-        return take(opened, cohort_world.COHORT, filled.course, load_policy(), NOW)
-
-
-@pytest.fixture
-def desk(filled: cohort_world.World, ledger: Ledger, tmp_path: Path, survey: Survey) -> Desk:
-    made = Desk.of(filled.course, ledger, lambda: NOW, tmp_path)
-    made.surveys.take = lambda *_: survey
-    return made
-
-
-@pytest.fixture
-def world(desk: Desk) -> Iterator[World]:
-    with serving(desk) as running:
-        yield running
 
 
 def post(world: World, path: str, role: str = "student", **fields: object):

@@ -20,12 +20,12 @@ from autograder.course import load
 from autograder.errors import BootcampError
 from autograder.pages import figure as figures
 from autograder.pages.models import help_of
-from autograder.pages.organizers import calibration, comparison, datasets, flags, mentees, overview, profile, timeline
+from autograder.pages.organizers import calibration, comparison, datasets, flags, invitations, mentees, overview, profile, timeline
 from autograder.pages.organizers.datasets import DATASETS, as_csv, as_json, hidden, part
 from autograder.pages.organizers.flags import Wanted
-from autograder.progress import State, audit, load_policy, reviewing
+from autograder.progress import State, audit, course_items, inviting, load_policy, reviewing
 from autograder.progress.decisions import REVIEWED
-from autograder.progress.shortlist import Candidate, largest
+from autograder.progress.shortlist import SHORTLIST, SHORTLISTED, Candidate, largest
 from autograder.records import Ledger
 from autograder.service.desk import Desk
 from autograder.service.exchange import Refused
@@ -34,7 +34,7 @@ from tests import cohort_world
 from tests.cohort_world import COHORT, NOW
 from tests.service_world import Answer, Text, World, serving
 
-VIEWS = (overview, profile, flags, comparison, calibration, datasets, mentees, timeline, figures)
+VIEWS = (overview, profile, flags, invitations, comparison, calibration, datasets, mentees, timeline, figures)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,63 @@ def test_an_organizer_records_and_decides(world: World, office: Office, filled: 
     page = world.ask(f"cohort/student/{who}", "organizer").body
     assert "Talked with her. &lt;b&gt;Yes&lt;/b&gt;" in page
     assert "confirmed" in Text(page).text
+
+
+def test_a_shortlist_is_shown_then_recorded_once(filled: cohort_world.World, ledger: Ledger, tmp_path: Path) -> None:
+    """The page shows what the command's rule gives; recorded by who saw it, from the evaluation that was shown, and only once."""
+    strict = load_policy()
+    policy = strict.model_copy(update={"shortlist": strict.shortlist.model_copy(update={"alpha": 0.4})})  # so that somebody is
+    office = Office(Desk.of(filled.course, ledger, lambda: NOW, tmp_path, policy=policy))
+    with serving(office.desk) as world:
+        _record_a_shortlist(world, office, filled, "2026-12-01")
+
+
+def _record_a_shortlist(world: World, office: Office, filled: cohort_world.World, day: str) -> None:
+    ledger = office.desk.ledger
+    address = f"flags/shortlist?cohort={COHORT}&date={day}"
+    early = world.ask(address, "organizer")
+    evaluation = office.evaluate(COHORT, "olga")
+    shown = Text(world.ask(address, "organizer").body)
+    before = ledger.last_event()
+    form = {"cohort": COHORT, "date": day, "evaluation": str(evaluation)}
+    first, again = (send(world, "organizer", "flags/shortlist", **form) for _ in range(2))
+    recorded = ledger.events(before)
+
+    assert (early.status, first.status, again.status) == (400, 303, 303)
+    assert first.headers["Location"].endswith(f"flags/shortlist?cohort={COHORT}&date={day}")
+    made = inviting.draft(ledger, COHORT, day, office.desk.policy).made
+    assert made.invited
+    assert [(e.kind, e.actor, e.subject) for e in recorded] == [
+        (SHORTLIST, "olga", None),
+        *((SHORTLISTED, "olga", c.pseudonym) for c in (*made.invited, *made.explored)),
+    ]
+    assert f"{len(made.invited)} invited, {made.expected_false:.1f} of" in shown.text
+    names = {p: n for n, p in filled.pseudonyms.items()}
+    assert all(names[c.pseudonym] in shown.text for c in (*made.invited, *made.explored))
+    assert "recorded as event" in Text(world.ask(address, "organizer").body).text
+    assert "shortlist recorded" in Text(world.ask("flags", "organizer").body).text  # the audit line
+
+
+def test_a_shortlist_is_of_what_was_seen(world: World, office: Office) -> None:
+    """Another evaluation meanwhile, another list of the date, no such date, a stranger's form: nothing is recorded."""
+    ledger, day = office.desk.ledger, "2026-12-01"
+    old = office.evaluate(COHORT, "olga")
+    office.record_shortlist(COHORT, day, str(old), "olga")
+    new = audit.record(ledger, COHORT, course_items(office.desk.surveys.course), load_policy(), NOW, "olga")[0]
+    before = ledger.last_event()
+    tries = {
+        409: [{"date": "2026-12-08", "evaluation": str(old)}, {"date": day, "evaluation": str(new)}],
+        400: [{"date": "2026-13-01", "evaluation": str(new)}, {"date": "", "evaluation": ""}],
+    }
+    for status, forms in tries.items():
+        for form in forms:
+            assert send(world, "organizer", "flags/shortlist", cohort=COHORT, **form).status == status, form
+    assert send(world, "organizer", "flags/shortlist", cohort="no", date=day, evaluation=str(new)).status == 404
+    cookie = f"service-bootcamp={web.create_signed_value(world.cookie_secret, 'service-bootcamp', 'organizer').decode()}"
+    body = urlencode({"cohort": COHORT, "date": "2026-12-08", "evaluation": str(new)})
+    assert world.ask("flags/shortlist", method="POST", body=body, Cookie=cookie, Sec_Fetch_Mode="navigate").status == 403
+    assert ledger.last_event() == before
+    assert "earlier evaluation" in Text(world.ask(f"flags/shortlist?date={day}", "organizer").body).text
 
 
 def test_a_week_later_a_recorded_chance_counts_again(filled: cohort_world.World, ledger: Ledger, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode
@@ -12,14 +11,16 @@ import pytest
 from autograder.grading.verdict import Status
 from autograder.pages.teachers import health, items
 from autograder.pages.teachers.roster import N_SHOWN
-from autograder.progress import load_policy
-from autograder.records import Attempt, Ledger, previews
+from autograder.records import REGRADE, Attempt, Ledger
 from autograder.records.extensions import Extensions
-from autograder.records.regrading import Replayed, commit, preview
+from autograder.records.regrading import ORDERED, Replayed, commit, preview
+from autograder.regrades import previews
+from autograder.regrades.orders import Orders
+from autograder.regrades.replays import Replays
 from autograder.service.classroom import VIEWED_MANY, Classroom
 from autograder.service.desk import Desk
 from autograder.service.own import Own
-from autograder.survey import Survey, take
+from autograder.survey import Survey
 from autograder.survey.items import Group, ItemFit
 from tests import cohort_world
 from tests.cohort_world import COHORT, NOW, START
@@ -27,39 +28,6 @@ from tests.service_world import Answer, Text, World, serving
 
 FORM = {"Content_Type": "application/x-www-form-urlencoded"}
 HOSTILE = "</td><script>alert(1)</script>{{ 7*7 }}\x1b[31m\u202eabc"
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> cohort_world.World:
-    folder = tmp_path_factory.mktemp("term")
-    return cohort_world.make(folder / "course", f"sqlite:///{folder / 'ledger.sqlite'}")
-
-
-@pytest.fixture(scope="module")
-def survey(filled: cohort_world.World) -> Survey:
-    with Ledger.open(filled.ledger_url) as opened:
-        return take(opened, COHORT, filled.course, load_policy(), NOW)
-
-
-@pytest.fixture
-def ledger(filled: cohort_world.World, tmp_path: Path) -> Iterator[Ledger]:
-    copy = tmp_path / "ledger.sqlite"
-    copy.write_bytes(Path(filled.ledger_url.removeprefix("sqlite:///")).read_bytes())
-    with Ledger.open(f"sqlite:///{copy}") as opened:
-        yield opened
-
-
-@pytest.fixture
-def desk(filled: cohort_world.World, ledger: Ledger, tmp_path: Path, survey: Survey) -> Desk:
-    made = Desk.of(filled.course, ledger, lambda: NOW, tmp_path)
-    made.surveys.take = lambda *_: survey
-    return made
-
-
-@pytest.fixture
-def world(desk: Desk) -> Iterator[World]:
-    with serving(desk) as running:
-        yield running
 
 
 def post(world: World, path: str, **fields: str) -> Answer:
@@ -116,7 +84,7 @@ def test_an_exercise_shows_its_curve_its_tries_and_its_failures(survey: Survey, 
     assert text(world, "teaching/exercises").count("t1_attention") == 10
 
 
-def test_who_needs_help_is_shown_with_what_to_do_and_recorded(desk: Desk, world: World, filled: cohort_world.World) -> None:
+def test_who_needs_help_is_shown_with_what_to_do_and_recorded(desk: Desk, world: World, term: cohort_world.World) -> None:
     """Name, check, hint and action; who is due and missing; one event names everybody whose work was shown."""
     shown = text(world, "teaching/stuck")
 
@@ -126,12 +94,12 @@ def test_who_needs_help_is_shown_with_what_to_do_and_recorded(desk: Desk, world:
     assert "Attention and a GPT block from scratch: 3 students without a hand-in" in shown
     (event,) = desk.ledger.events(kinds=[VIEWED_MANY])
     assert (event.actor, event.payload["page"]) == ("ines", "stuck")
-    assert filled.pseudonyms["mateo"] in event.payload["people"]
-    assert filled.pseudonyms["yuki"] in event.payload["people"]
-    assert filled.pseudonyms["ada"] not in event.payload["people"]
+    assert term.pseudonyms["mateo"] in event.payload["people"]
+    assert term.pseudonyms["yuki"] in event.payload["people"]
+    assert term.pseudonyms["ada"] not in event.payload["people"]
 
 
-def test_who_asks_for_a_person_is_answered(world: World, desk: Desk, filled: cohort_world.World) -> None:
+def test_who_asks_for_a_person_is_answered(world: World, desk: Desk, term: cohort_world.World) -> None:
     """The wish with its words waits on the page until somebody answers; the student reads the answer; no word is in the log."""
     Own(desk).ask("priya", "review", "", f"Please read my block {HOSTILE}")
     body = world.ask("teaching/stuck", "instructor").body
@@ -149,7 +117,7 @@ def test_who_asks_for_a_person_is_answered(world: World, desk: Desk, filled: coh
     assert "Asked for a person" not in text(world, "teaching/stuck")
     assert "the norm stands on the wrong side" in Text(world.ask("me/progress", "priya").body).text
     (heard,) = desk.ledger.events(kinds=["progress.heard"])
-    assert (heard.actor, heard.subject, heard.payload) == ("ines", filled.pseudonyms["priya"], {"appeal": wish.id})
+    assert (heard.actor, heard.subject, heard.payload) == ("ines", term.pseudonyms["priya"], {"appeal": wish.id})
     assert post(world, path, words="Once more").status == 409
 
 
@@ -181,9 +149,9 @@ def test_the_roster_finds_by_name(world: World, desk: Desk) -> None:
     assert f"{N_SHOWN + 1} to 74 of 74" in text(world, "teaching/roster?part=2")
 
 
-def test_an_extension_is_granted_seen_and_taken_back(world: World, desk: Desk, filled: cohort_world.World) -> None:
+def test_an_extension_is_granted_seen_and_taken_back(world: World, desk: Desk, term: cohort_world.World) -> None:
     """The student's page has the new date at once; the reason is nowhere in the log; taking it back needs a reason, too."""
-    yuki, until = filled.pseudonyms["yuki"], NOW + timedelta(days=5)
+    yuki, until = term.pseudonyms["yuki"], NOW + timedelta(days=5)
     path = f"teaching/roster/{yuki}"
 
     granted = post(world, f"{path}/extend", assignment="f1_tensors", until=f"{until:%Y-%m-%dT%H:%M}", reason="chemotherapy")
@@ -214,22 +182,22 @@ def test_an_extension_is_granted_seen_and_taken_back(world: World, desk: Desk, f
     ],
 )
 def test_a_bad_extension_is_refused_in_words(
-    world: World, desk: Desk, filled: cohort_world.World, fields: dict[str, str], said: str
+    world: World, desk: Desk, term: cohort_world.World, fields: dict[str, str], said: str
 ) -> None:
     """The page says what is wrong and how to say it; nothing is recorded."""
-    answer = post(world, f"teaching/roster/{filled.pseudonyms['yuki']}/extend", **fields)
+    answer = post(world, f"teaching/roster/{term.pseudonyms['yuki']}/extend", **fields)
 
     assert answer.status == 400
     assert said in Text(answer.body).text
     assert Extensions(desk.ledger).all() == ()
 
 
-def test_looking_at_a_students_dates_is_recorded(world: World, desk: Desk, filled: cohort_world.World) -> None:
+def test_looking_at_a_students_dates_is_recorded(world: World, desk: Desk, term: cohort_world.World) -> None:
     """Who looked, at whom; a student who does not exist is no page."""
-    text(world, f"teaching/roster/{filled.pseudonyms['priya']}")
+    text(world, f"teaching/roster/{term.pseudonyms['priya']}")
 
     (event,) = desk.ledger.events(kinds=["person.viewed"])
-    assert (event.actor, event.subject, event.payload) == ("ines", filled.pseudonyms["priya"], {"page": "roster"})
+    assert (event.actor, event.subject, event.payload) == ("ines", term.pseudonyms["priya"], {"page": "roster"})
     assert world.ask("teaching/roster/nobody", "instructor").status == 404
     assert (
         post(world, "teaching/roster/nobody/extend", assignment="f1_tensors", until="2026-12-01T10:00", reason="x y z").status
@@ -237,11 +205,11 @@ def test_looking_at_a_students_dates_is_recorded(world: World, desk: Desk, fille
     )
 
 
-def test_a_regrade_is_shown_before_and_after(world: World, desk: Desk, filled: cohort_world.World, ledger: Ledger) -> None:
+def test_a_regrade_is_shown_before_and_after(world: World, desk: Desk, term: cohort_world.World, ledger: Ledger) -> None:
     """The preview that was kept, exercise by exercise and student by student; hand-ins since make it stale; then it is made."""
     assert "No preview" in text(world, "teaching/regrades")
-    manifest = filled.course.assignment("f1_tensors").manifest()
-    attempt = ledger.latest(filled.pseudonyms["priya"], "f1_tensors")
+    manifest = term.course.assignment("f1_tensors").manifest()
+    attempt = ledger.latest(term.pseudonyms["priya"], "f1_tensors")
     assert attempt is not None
     before = {v.exercise: v for v in ledger.results(attempt.pseudonym, "f1_tensors")[0].latest.verdicts}
     whole = cohort_world.graded(manifest, {e.id: (Status.PASS, 1.0) for e in manifest.exercises}, attempt.sha256, "new")
@@ -268,6 +236,53 @@ def test_a_regrade_is_shown_before_and_after(world: World, desk: Desk, filled: c
     body = world.ask("teaching/regrades", "instructor").body
     assert "mended" in body
     assert "<script>alert" not in body
+
+
+def test_a_regrade_is_ordered_from_its_preview(world: World, desk: Desk, term: cohort_world.World, ledger: Ledger) -> None:
+    """First what it does; then one order, however often the button is pressed; its progress, and its end, by itself."""
+    attempt = ledger.latest(term.pseudonyms["priya"], "f1_tensors")
+    assert attempt is not None
+    manifest = term.course.assignment("f1_tensors").manifest()
+    whole = cohort_world.graded(manifest, {e.id: (Status.PASS, 1.0) for e in manifest.exercises}, attempt.sha256, "new")
+    found = preview(ledger, "f1_tensors", [Replayed(attempt, whole)], "true", NOW)
+    previews.keep(desk.previews, previews.preview_of(found, "f1_tensors", "true", "new", 0, [], NOW, "ines", ledger.last_event()))
+    address, event = "teaching/regrades/f1_tensors", str(ledger.last_event())
+
+    assert f"{sum(c.gain > 0 for c in found.changes)} verdicts go up and 0 go down" in text(world, address)
+    refused = [post(world, address, preview=event, reason=" "), post(world, address, preview="1", reason="the check was wrong")]
+    assert [a.status for a in refused] == [400, 409]
+    assert "say why" in Text(refused[0].body).text
+    assert ledger.events(0, (ORDERED,)) == []
+    ordered = [post(world, address, preview=event, reason=f"the check was wrong {HOSTILE}").status for _ in range(2)]
+    (order,) = ledger.events(0, (ORDERED,))
+
+    assert ordered == [303, 303]
+    assert (order.actor, order.payload["assignment"], order.payload["preview"]) == ("ines", "f1_tensors", int(event))
+    n = len(ledger.attempts(assignment="f1_tensors"))
+    body = world.ask("teaching/regrades", "instructor").body
+    assert f"0 of {n} attempts replayed" in Text(body).text
+    assert "<script>alert" not in body
+    assert "is under way" in text(world, address)
+    piece = world.ask("teaching/regrade-state", "instructor")
+    assert (f"0 of {n}" in piece.body, piece.headers["HX-Refresh"]) == (True, None)
+
+    lines = [r.attempt.id for r in ledger.results(attempt.pseudonym, "f1_tensors")[0].attempts]
+    assert attempt.id in lines
+    while lease := ledger.queue.claim("w"):
+        if lease.priority == REGRADE:
+            with ledger.writing() as db:
+                ledger.queue.finish(db, lease)
+    Replays(tmp := desk.previews.parent / "regrades", "f1_tensors", "new").add(attempt.id, whole)
+    assert Orders(ledger, tmp, lambda: NOW, lambda assignment: previews.forget(desk.previews, assignment)).finish()
+
+    assert world.ask("teaching/regrade-state", "instructor").headers["HX-Refresh"] == "true"
+    shown = text(world, "teaching/regrades")
+    assert "the check was wrong" in shown
+    assert "Under way" not in shown
+    assert post(world, address, preview=event, reason="once more").status == 409  # the preview was made
+    assert (
+        "the check was wrong" in Text(world.ask(f"cohort/student/{attempt.pseudonym}/attempt/{attempt.id}", "organizer").body).text
+    )
 
 
 def test_a_damaged_preview_is_none(tmp_path: Path) -> None:

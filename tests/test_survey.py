@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,23 +19,6 @@ from autograder.survey.linking import MIN_COMMON, link
 from autograder.survey.shapes import GRID
 from tests import cohort_world
 from tests.cohort_world import COHORT, NOW
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> cohort_world.World:
-    folder = tmp_path_factory.mktemp("survey")
-    return cohort_world.make(folder / "course", f"sqlite:///{folder / 'ledger.sqlite'}")
-
-
-@pytest.fixture(scope="module")
-def ledger(world: cohort_world.World) -> Iterator[Ledger]:
-    with Ledger.open(world.ledger_url) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def survey(world: cohort_world.World, ledger: Ledger) -> Survey:
-    return take(ledger, COHORT, world.course, load_policy(), NOW)
 
 
 def test_exercises_are_counted_as_a_person_would(survey: Survey, ledger: Ledger) -> None:
@@ -58,12 +40,12 @@ def test_exercises_are_counted_as_a_person_would(survey: Survey, ledger: Ledger)
     assert tried > first > 0
 
 
-def test_assignments_are_counted_from_newest_attempts(survey: Survey, ledger: Ledger, world: cohort_world.World) -> None:
+def test_assignments_are_counted_from_newest_attempts(survey: Survey, ledger: Ledger, term: cohort_world.World) -> None:
     """Handed in, graded, bands of the points: each student once per assignment."""
     rows = [r for r in ledger.cohort_table(COHORT) if r.assignment == "t1_attention"]
     count = next(a for a in survey.assignments if a.assignment == "t1_attention")
 
-    assert [a.assignment for a in survey.assignments] == [a.id for a in world.course]
+    assert [a.assignment for a in survey.assignments] == [a.id for a in term.course]
     assert count.n_handed_in == len(rows)
     assert count.n_ours == 1  # priya's box did not start
     assert sum(count.bands) == count.n_graded == len(rows) - 2  # kofi's file is no notebook, leila's waits
@@ -144,12 +126,12 @@ def test_without_common_exercises_there_is_no_link(survey: Survey) -> None:
     assert link(few, survey.items) is None
 
 
-def test_a_survey_travels_and_holds_no_name(survey: Survey, world: cohort_world.World) -> None:
+def test_a_survey_travels_and_holds_no_name(survey: Survey, term: cohort_world.World) -> None:
     """It comes from another process whole, and whoever reads it learns pseudonyms at most."""
     data = pickle.dumps(survey)
 
     assert pickle.loads(data).report == survey.report
-    for name in world.pseudonyms:
+    for name in term.pseudonyms:
         if len(name) > 3:
             assert name.encode() not in data
 

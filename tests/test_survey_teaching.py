@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from datetime import timedelta
 
 import numpy as np
@@ -19,26 +18,9 @@ from tests import cohort_world
 from tests.cohort_world import COHORT, NOW, START
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> cohort_world.World:
-    folder = tmp_path_factory.mktemp("teaching")
-    return cohort_world.make(folder / "course", f"sqlite:///{folder / 'ledger.sqlite'}")
-
-
-@pytest.fixture(scope="module")
-def ledger(world: cohort_world.World) -> Iterator[Ledger]:
-    with Ledger.open(world.ledger_url) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def survey(world: cohort_world.World, ledger: Ledger) -> Survey:
-    return take(ledger, COHORT, world.course, load_policy(), NOW)
-
-
-def test_health_counts_every_hand_in_once(survey: Survey, ledger: Ledger, world: cohort_world.World) -> None:
+def test_health_counts_every_hand_in_once(survey: Survey, ledger: Ledger, term: cohort_world.World) -> None:
     """By day, by student, waiting and unreadable; the made-up grader takes six seconds, one for what it cannot read."""
-    assert [h.assignment for h in survey.health] == [a.id for a in world.course]
+    assert [h.assignment for h in survey.health] == [a.id for a in term.course]
     for h in survey.health:
         attempts = ledger.attempts(assignment=h.assignment)
         assert sum(n for _, n in h.n_per_day) == h.n_attempts == len(attempts)
@@ -52,17 +34,17 @@ def test_health_counts_every_hand_in_once(survey: Survey, ledger: Ledger, world:
     assert survey.health[-1].p50_s is None
 
 
-def test_a_regrade_makes_no_hand_in_late(ledger: Ledger, world: cohort_world.World) -> None:
+def test_a_regrade_makes_no_hand_in_late(ledger: Ledger, term: cohort_world.World) -> None:
     """Latency is to the first word of a grader; what a later build says of an old hand-in is no waiting."""
     with Ledger.open("sqlite://") as own:
         pseudonym = own.enrol("ada", COHORT, START)
-        manifest = world.course.assignment("f1_tensors").manifest()
+        manifest = term.course.assignment("f1_tensors").manifest()
         attempt = Attempt.of(pseudonym, "f1_tensors", "0" * 64, START)
         whole = {e.id: (Status.PASS, 1.0) for e in manifest.exercises}
         own.append(attempt, cohort_world.graded(manifest, whole, attempt.sha256), START + timedelta(seconds=4))
         own.append(attempt, cohort_world.graded(manifest, whole, attempt.sha256, "other"), START + timedelta(days=9))
 
-        (h, *_) = take(own, COHORT, world.course, load_policy(), NOW).health
+        (h, *_) = take(own, COHORT, term.course, load_policy(), NOW).health
 
         assert (h.p50_s, h.p95_s, h.n_attempts) == (4.0, 4.0, 1)
 
@@ -88,10 +70,10 @@ def test_groups_hold_everybody_who_tried(survey: Survey, ledger: Ledger) -> None
         assert all(g.low <= g.score <= g.high and 0 < g.expected < 1 for g in fit.groups)
 
 
-def test_difficulty_follows_what_was_scored(survey: Survey, world: cohort_world.World, ledger: Ledger) -> None:
+def test_difficulty_follows_what_was_scored(survey: Survey, term: cohort_world.World, ledger: Ledger) -> None:
     """Exercises that fewer solve are harder, and all of them tell able students from others in this made-up term."""
     read = inputs.read(ledger, COHORT, survey.event)
-    _report, model = read.evaluate_with_model(course_items(world.course), load_policy())
+    _report, model = read.evaluate_with_model(course_items(term.course), load_policy())
     assert model is not None
     s = model.scores
     mean = dict(zip(s.exercises, (s.score * s.seen).sum(axis=0) / s.seen.sum(axis=0), strict=True))

@@ -24,6 +24,7 @@ import psutil
 
 from autograder.bench.postgres import Server, binaries
 from autograder.bench.term import COHORT, Size, fill, write_course
+from autograder.course import Course, load
 from autograder.home import Home
 from autograder.records import Ledger
 from autograder.service.bench_hub import PREFIX, hub_for_service
@@ -164,11 +165,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m autograder.bench.pages", description="Measure what pages cost.")
     parser.add_argument("--students", type=int, default=10_000)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append", help="which (default: both)")
+    parser.add_argument("--folder", type=Path, help="keep course and SQLite ledger here, and take them from here the next time")
     given = parser.parse_args(argv)
     size, kept = Size(given.students), True
     for database in given.database or ("sqlite", "postgresql"):
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bootcamp-bench-")))
+            folder = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bootcamp-bench-")))
             if database == "postgresql":
                 found = binaries()
                 if found is None:
@@ -183,12 +185,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if kept else 1
 
 
-def _table(database: str, size: Size, folder: Path, url: str) -> bool:
-    course = write_course(folder / "course", size)
+def made(size: Size, folder: Path, url: str) -> tuple[Course, Home]:
+    """Write course and term below the folder, but what is there from an earlier time is taken as it is."""
+    is_there = (folder / "course").is_dir()
+    course = load(folder / "course") if is_there else write_course(folder / "course", size)
     home = Home.from_env({"BOOTCAMP_HOME": str(folder / "home")}, course.root)
     home.make()
     with Ledger.open(url) as ledger:
-        fill(ledger, size)
+        if not ledger.last_event():
+            fill(ledger, size)
+    return course, home
+
+
+def _table(database: str, size: Size, folder: Path, url: str) -> bool:
+    course, home = made(size, folder, url)
     print(f"{database}: {size.n_students} students of cohort {COHORT}, {size.n_assignments} x {size.n_exercises} x {size.n_tries}")
     with serving(course.root, home.path, url) as service:
         cpu_s, peak_mb = survey(service)

@@ -8,7 +8,6 @@ import click
 
 from autograder import course as courses
 from autograder.commands.progress_audit import by_whom
-from autograder.errors import BootcampError
 from autograder.home import Home
 from autograder.records import Ledger
 
@@ -45,31 +44,24 @@ def explain(home: Home, student: str, cohort: str | None, as_of: int | None, own
 @click.pass_obj
 def shortlist(home: Home, date: datetime, cohort: str | None, is_recorded: bool, actor: str) -> None:
     """List whom to invite on a decision date, from the newest recorded evaluation, and how many of them are expected false."""
-    from autograder.progress import audit, load_policy
-    from autograder.progress import shortlist as rule
+    from autograder.progress import inviting, load_policy
 
     policy, day = load_policy(), f"{date:%Y-%m-%d}"
     with Ledger.open(home.ledger_url) as ledger:
-        evaluation = audit.newest(ledger, cohort)
-        if evaluation is None:
-            raise BootcampError("no evaluation of this cohort is recorded. Record one first: bootcamp progress evaluate")
-        rows = audit.rows_of(ledger, evaluation)
-        # Who lacks evidence or waits for a human is not sorted out: they come up again at the next date.
-        who = [
-            rule.Candidate(pseudonym, r["p"], r["sd"])
-            for pseudonym, r in sorted(rows.items())
-            if r["state"] != "needs evidence" and not r["on_hold"]
-        ]
-        made = rule.choose(who, policy.shortlist, f"{day} {evaluation.id}")
-        names = ledger.names(cohort)
+        drafted = inviting.draft(ledger, cohort, day, policy)
+        made, names = drafted.made, ledger.names(cohort)
+        said = "Not recorded; --record appends it to the log."
         if is_recorded:
-            event = ledger.record_all(rule.events(made, day, evaluation.id, cohort, policy), datetime.now(UTC), actor)[0]
+            event, is_new = inviting.record(ledger, drafted, cohort, policy, datetime.now(UTC), actor)
+            said = f"Recorded as event {event}, by {actor}." if is_new else f"Recorded already, as event {event}."
     for c in made.invited:
         click.echo(f"{names.get(c.pseudonym, c.pseudonym)}: chance {c.p:.2f}")
     for c in made.explored:
         click.echo(f"{names.get(c.pseudonym, c.pseudonym)}: chance {c.p:.2f}, drawn from the middle to learn what a flag is worth")
-    click.echo(f"{day}, evaluation {evaluation.id}, alpha {policy.shortlist.alpha:.2f}, {policy.shortlist.seats} seats: {made}.")
-    click.echo(f"Recorded as event {event}, by {actor}." if is_recorded else "Not recorded; --record appends it to the log.")
+    click.echo(
+        f"{day}, evaluation {drafted.evaluation.id}, alpha {policy.shortlist.alpha:.2f}, {policy.shortlist.seats} seats: {made}."
+    )
+    click.echo(said)
 
 
 def _decided(ledger: Ledger, pseudonym: str) -> list[str]:

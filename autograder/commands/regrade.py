@@ -16,8 +16,9 @@ from autograder import course as courses
 from autograder.course import Course
 from autograder.errors import BootcampError
 from autograder.home import Home
-from autograder.records import Ledger, previews
+from autograder.records import Ledger
 from autograder.records.regrading import COMMITTED, RULES, UNDONE, Change, Regrade, Replayed, Rule, commit, preview, undo
+from autograder.regrades import previews
 
 if TYPE_CHECKING:
     from autograder.commands.replaying import Replay

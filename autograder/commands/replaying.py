@@ -6,18 +6,16 @@ each, and only what runs again runs again (grading/known.py).
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from autograder.errors import BootcampError
 from autograder.grading.pool import Job, grade_all
-from autograder.grading.verdict import Graded
 from autograder.home import Home
 from autograder.records import Attempt, Blobs, Ledger
 from autograder.records.regrading import Replayed
+from autograder.regrades.replays import Replays
 
 
 @dataclass(frozen=True)
@@ -28,33 +26,6 @@ class Replay:
     faults: dict[str, str]
     cpu_s: float
     n_remembered: int
-
-
-class Replays:
-    """Results of one build, in a file. A line that cannot be read is forgotten."""
-
-    def __init__(self, folder: Path, assignment: str, build: str) -> None:
-        self.path = folder / f"{assignment}-{build}.jsonl"
-
-    def load(self) -> dict[str, Graded]:
-        try:
-            lines = self.path.read_text("utf-8").splitlines()
-        except FileNotFoundError:
-            return {}
-        found = {}
-        for line in lines:
-            try:
-                data = json.loads(line)
-                found[data["attempt"]] = Graded.from_json(data["graded"])
-            except (ValueError, KeyError, TypeError):
-                continue
-        return found
-
-    def add(self, attempt: str, graded: Graded) -> None:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(fd, "a", encoding="utf-8") as f:
-            f.write(json.dumps({"attempt": attempt, "graded": graded.as_json()}) + "\n")
 
 
 def replay(
@@ -70,7 +41,7 @@ def replay(
     Raises: InfraError when no box can start.
     """
     blobs, faults, jobs = Blobs(home.blobs), dict[str, str](), []
-    remembered = Replays(home.path / "regrades", attempts[0].assignment, build) if attempts else None
+    remembered = Replays(home.replays, attempts[0].assignment, build) if attempts else None
     before = remembered.load() if remembered else {}
     done = [Replayed(a, before[a.id]) for a in attempts if a.id in before and before[a.id].sha256 == a.sha256]
     known = {r.attempt.id for r in done}

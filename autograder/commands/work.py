@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,11 @@ from autograder.records.worker import Done, Worker
 
 if TYPE_CHECKING:
     from autograder.grading.edits import Edits
+    from autograder.regrades.orders import Orders
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _LOOK_S = 10.0  # between two looks at whether checks were edited
+_ORDERS_S = 2.0  # between two looks at whether an ordered regrade is ready to be made
 
 
 @click.command("work")
@@ -45,6 +48,8 @@ def command(home: Home, workers: int, once: bool, no_publish: bool, quiet: bool,
     """
     from autograder.grading.edits import Edits
     from autograder.grading.pool import Pool
+    from autograder.regrades import previews
+    from autograder.regrades.orders import Orders
 
     course = courses.load(home.course_root)
     home.make()
@@ -53,11 +58,13 @@ def command(home: Home, workers: int, once: bool, no_publish: bool, quiet: bool,
     with pool, Ledger.open(home.ledger_url) as ledger:
         publisher = None if no_publish else Publisher(home, course, ledger)
         watch = _watcher(ledger, publisher, quiet)
-        worker = Worker(ledger, Blobs(home.blobs), pool, name, lambda: datetime.now(UTC), watch, _say)
+        orders = Orders(ledger, home.replays, lambda: datetime.now(UTC), partial(previews.forget, home.previews))
+        worker = Worker(ledger, Blobs(home.blobs), pool, name, lambda: datetime.now(UTC), watch, _say, orders)
         if not quiet:
             click.echo(f"{name}: {workers} grading processes, {ledger.queue.stats().n_queued} attempts wait. Ctrl-C ends it.")
         try:
-            begin_anew = _work(worker, once, Edits(home.course_root, home.path / "gate", _say), alive)
+            regrade = partial(_regrade, orders, publisher)
+            begin_anew = _work(worker, once, Edits(home.course_root, home.path / "gate", _say), alive, regrade)
         finally:
             worker.leave()
             if publisher:
@@ -67,16 +74,27 @@ def command(home: Home, workers: int, once: bool, no_publish: bool, quiet: bool,
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def _work(worker: Worker, once: bool, edits: Edits, alive: Path | None) -> bool:
-    """Work until a signal comes, or fit edits; return whether it was the latter."""
+def _regrade(orders: Orders, publisher: Publisher | None) -> None:
+    """Make the regrade that was ordered, if all of it is replayed."""
+    if said := orders.finish():
+        _say(said)
+        if publisher:
+            publisher.wake()
+
+
+def _work(worker: Worker, once: bool, edits: Edits, alive: Path | None, regrade: Callable[[], None]) -> bool:
+    """Work until a signal comes, or fit edits; return whether it was the latter. `regrade` is called every now and then."""
     signals: list[int] = []
     before = {number: signal.signal(number, lambda n, _: signals.append(n)) for number in _ENDING}
-    are_fit, look_at = False, time.monotonic() + _LOOK_S
+    are_fit, look_at, orders_at = False, time.monotonic() + _LOOK_S, 0.0
     try:
         while len(signals) < 2 and not ((signals or are_fit) and worker.is_idle):
             found = worker.step(claim=not (signals or are_fit))
             if alive:
                 alive.touch()  # a supervisor reads its age
+            if time.monotonic() > orders_at or (once and worker.is_idle and not found):
+                regrade()
+                orders_at = time.monotonic() + _ORDERS_S
             if once and worker.is_idle and not found:
                 return False
             if not (once or are_fit) and time.monotonic() > look_at:

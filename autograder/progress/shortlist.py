@@ -14,6 +14,9 @@ from typing import Any
 from autograder.progress.policy import Policy
 from autograder.progress.policy import Shortlist as Rule
 
+# The list as a whole, and one event for everybody on it.
+SHORTLIST, SHORTLISTED = "progress.shortlist", "progress.shortlisted"
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -68,8 +71,8 @@ def events(
     whole = {"date": date, "evaluation": evaluation, "cohort": cohort, "policy": policy.version, "alpha": rule.alpha}
     whole |= {"seats": rule.seats, "n_invited": len(made.invited), "n_explored": len(made.explored)}
     rows = [(c, "invited") for c in made.invited] + [(c, "explored") for c in made.explored]
-    said = [("progress.shortlisted", c.pseudonym, {"date": date, "as": what, "p": c.p, "sd": c.sd}) for c, what in rows]
-    return [("progress.shortlist", None, {**whole, "expected_false": round(made.expected_false, 6)}), *said]
+    said = [(SHORTLISTED, c.pseudonym, {"date": date, "as": what, "p": c.p, "sd": c.sd}) for c, what in rows]
+    return [(SHORTLIST, None, {**whole, "expected_false": round(made.expected_false, 6)}), *said]
 
 
 def _hash(text: str) -> str:

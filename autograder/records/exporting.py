@@ -28,6 +28,19 @@ COLUMNS = (
     "received_at",
     "attempt",
 )
+MEANINGS = {
+    "student": "The student's name on the Hub; empty for who was erased, and where names are left out.",
+    "pseudonym": "The student's name in the records.",
+    "cohort": "The cohort's name.",
+    "assignment": "The assignment's id.",
+    "exercise": "The exercise's id.",
+    "status": "What the hidden checks said: pass, fail, error, timeout, crashed, tampered, skipped, infra (our fault).",
+    "points": "Points earned; nothing while unscored by our fault.",
+    "max_points": "Points that the exercise is worth.",
+    "n_attempts": "How many attempts there are at the assignment.",
+    "received_at": "When the newest attempt arrived, by the server's clock, in UTC.",
+    "attempt": "The newest attempt's own number.",
+}
 # What a spreadsheet would read as the beginning of a formula (OWASP, CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _BATCH = 10_000
@@ -37,14 +50,21 @@ Row = tuple[str, str, str, str, str, str, float | None, float, int, str | dateti
 
 
 def rows(
-    ledger: Ledger, cohort: str | None = None, assignment: str | None = None, as_of: int | None = None, *, names: bool = True
+    ledger: Ledger,
+    cohort: str | None = None,
+    assignment: str | None = None,
+    as_of: int | None = None,
+    *,
+    names: bool = True,
+    among: Sequence[str] | None = None,
 ) -> Iterator[Sequence[Row]]:
     """Yield batches of rows in the order of COLUMNS, by pseudonym, assignment and exercise.
 
-    Without `names`, and for whoever was erased, "student" is empty. Points are None while unscored by our fault.
+    Without `names`, and for whoever was erased, "student" is empty. `among`: pseudonyms. Points are None while
+    unscored by our fault.
     """
     with ledger.reading() as db:
-        found = db.execution_options(yield_per=_BATCH).execute(_query(cohort, assignment, as_of, names))
+        found = db.execution_options(yield_per=_BATCH).execute(_query(cohort, assignment, as_of, names, among))
         yield from (batch for batch in found.partitions(_BATCH))
 
 
@@ -89,10 +109,10 @@ def _stamp(at: str | datetime) -> str:
     return moment(at).isoformat(timespec="seconds")
 
 
-def _query(cohort: str | None, assignment: str | None, as_of: int | None, names: bool) -> Select[Any]:
+def _query(cohort: str | None, assignment: str | None, as_of: int | None, names: bool, among: Sequence[str] | None) -> Select[Any]:
     # Not by windows over all verdicts (standing.py): most attempts have one grading, and looking for a better one along
     # an index costs SQLite less than half.
-    a, g, v, i = latest(cohort, assignment, as_of).c, t.grading.c, t.verdict.c, t.identity.c
+    a, g, v, i = latest(cohort, assignment, as_of, among).c, t.grading.c, t.verdict.c, t.identity.c
     columns = (a.pseudonym, a.cohort, a.assignment, v.exercise, v.status, v.points, v.max_points, a.n_attempts)
     query = (
         select(i.name if names else literal(""), *columns, type_coerce(a.received_at, String), a.id)

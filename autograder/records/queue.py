@@ -168,6 +168,10 @@ class Queue(Protocol):
         """Return the queue's health."""
         ...
 
+    def n_live(self, priority: int) -> int:
+        """Return how many jobs of this priority wait or run."""
+        ...
+
 
 def queue_for(engine: Engine, policy: Policy | None = None, clocks: Clocks | None = None) -> Queue:
     """Return the queue in the ledger's database. Raises: LedgerError when its engine is not installed."""

@@ -126,6 +126,13 @@ class SqliteQueue:
         age_s = (self.clocks.wall() - row.since).total_seconds() if row.since else 0.0
         return QueueStats(row[0], row[1], row[2], row[3], row[4], max(0.0, age_s))
 
+    def n_live(self, priority: int) -> int:
+        """Return how many jobs of this priority wait or run."""
+        j = t.job.c
+        with self.engine.connect() as db:
+            mine = (j.state.in_(_LIVE), j.rank == -priority)
+            return int(db.execute(select(func.count()).select_from(t.job).where(*mine)).scalar_one())
+
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         with database.writing(self.engine) as db:

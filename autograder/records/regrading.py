@@ -29,6 +29,8 @@ from autograder.records.standing import standing
 Rule = Literal["true", "never-lower"]
 RULES: tuple[Rule, ...] = ("true", "never-lower")
 COMMITTED, UNDONE = "regrade.committed", "regrade.undone"
+# A regrade that is left to the workers, and one that they could not make.
+ORDERED, REFUSED = "regrade.ordered", "regrade.refused"
 
 
 @dataclass(frozen=True)
@@ -93,17 +95,29 @@ class Regraded:
 def preview(ledger: Ledger, assignment: str, replayed: Sequence[Replayed], rule: Rule, at: datetime) -> Regrade:
     """Return what `commit` would do, and leave the ledger as it is."""
     with _rolled_back(ledger) as db:
-        return replace(_apply(db, assignment, replayed, rule, "preview", at, "preview"), event=0)
+        return replace(_apply(db, assignment, replayed, rule, "preview", at, "preview", {}), event=0)
 
 
 def commit(
-    ledger: Ledger, assignment: str, replayed: Sequence[Replayed], rule: Rule, reason: str, at: datetime, actor: str
+    ledger: Ledger,
+    assignment: str,
+    replayed: Sequence[Replayed],
+    rule: Rule,
+    reason: str,
+    at: datetime,
+    actor: str,
+    order: int | None = None,
 ) -> Regrade:
-    """Append the regrade, in one transaction. Raises: LedgerError without a reason or anything to append."""
+    """Append the regrade, in one transaction; `order` is the event that ordered it.
+
+    Raises: LedgerError without a reason or anything to append, and when the order is answered already.
+    """
     if not reason.strip():
         raise LedgerError("a regrade needs a reason: students will read it. Say it with --reason.")
     with ledger.writing() as db:
-        done = _apply(db, assignment, replayed, rule, reason.strip(), at, actor)
+        if order is not None and is_answered(db, order):
+            raise LedgerError(f"the order {order} is answered already.")
+        done = _apply(db, assignment, replayed, rule, reason.strip(), at, actor, {} if order is None else {"order": order})
         if not done.n_appended:
             raise LedgerError(f"nothing to regrade: this build has spoken about all {done.n_attempts} attempts already.")
         return done
@@ -149,11 +163,26 @@ def regrades(ledger: Ledger, pseudonym: str, assignment: str | None = None) -> l
     return found
 
 
+def is_answered(db: Connection, order: int) -> bool:
+    """Whether a regrade that was ordered by this event was committed or refused."""
+    e = t.event.c
+    answers = select(e.id).where(e.id > order, e.kind.in_((COMMITTED, REFUSED)), e.payload["order"].as_integer() == order)
+    return db.execute(answers.limit(1)).first() is not None
+
+
 def _apply(
-    db: Connection, assignment: str, replayed: Sequence[Replayed], rule: Rule, reason: str, at: datetime, actor: str
+    db: Connection,
+    assignment: str,
+    replayed: Sequence[Replayed],
+    rule: Rule,
+    reason: str,
+    at: datetime,
+    actor: str,
+    because: dict[str, int],
 ) -> Regrade:
     builds = {r.graded.grader_build for r in replayed}
     payload = {"assignment": assignment, "builds": sorted(builds), "rule": rule, "reason": reason, "n_attempts": len(replayed)}
+    payload |= because
     event = add_event(db, COMMITTED, at, actor, None, payload)
     changes: list[Change] = []
     n_appended = n_kept = 0

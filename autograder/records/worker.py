@@ -17,13 +17,15 @@ from sqlalchemy.exc import DBAPIError
 
 from autograder.errors import BootcampError
 from autograder.grading.pool import Finished, Job
+from autograder.grading.verdict import Graded
 from autograder.records.blobs import Blobs
 from autograder.records.ledger import Ledger
 from autograder.records.model import Attempt, LedgerError
-from autograder.records.queue import Lease, StaleLeaseError
+from autograder.records.queue import REGRADE, Lease, StaleLeaseError
 from autograder.records.settling import Settled
 
 _IDLE_S = 0.1  # between two looks at an empty queue
+_KNOWN_AT_ONCE = 50  # so that heartbeats are not forgotten over what is known already
 _AWAY_S = 1.0  # between two tries to reach the database
 
 
@@ -35,6 +37,15 @@ class Graders(Protocol):
     def submit(self, job: Job) -> None: ...
     def ends(self, timeout_s: float) -> list[Finished]: ...
     def drop(self, key: int) -> None: ...
+
+
+class Replays(Protocol):
+    """Where results of a regrade's jobs go: nothing of them is recorded before it is committed as a whole."""
+
+    def is_known(self, attempt: Attempt) -> bool: ...
+    def keep(self, attempt: Attempt, graded: Graded) -> str:
+        """Keep the result; return why it cannot be kept, "" when it was."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -59,9 +70,11 @@ class Worker:
         now: Callable[[], datetime],
         watch: Callable[[Done], None] = lambda done: None,
         say: Callable[[str], None] = lambda text: None,
+        replays: Replays | None = None,
     ) -> None:
+        """Without `replays` a regrade's jobs are recorded like all others."""
         self.ledger, self.blobs, self.graders, self.name = ledger, blobs, graders, name
-        self.now, self.watch, self.say = now, watch, say
+        self.now, self.watch, self.say, self.replays = now, watch, say, replays
         self._held: dict[int, tuple[Lease, Attempt]] = {}
         self._found: list[Finished] = []
         self._beat_at = 0.0
@@ -104,9 +117,12 @@ class Worker:
 
     def _claim(self) -> bool:
         n = 0
-        while self.graders.n_free > 0 and (lease := self.ledger.queue.claim(self.name)):
+        while self.graders.n_free > 0 and n < _KNOWN_AT_ONCE and (lease := self.ledger.queue.claim(self.name)):
             n += 1
             attempt, known = self.ledger.to_grade(lease.attempt)
+            if (replays := self._replays(lease)) and replays.is_known(attempt):
+                self._finish(lease)
+                continue
             try:
                 raw = self.blobs.get(attempt.sha256)
             except BootcampError as e:
@@ -132,6 +148,12 @@ class Worker:
         if end.graded is None:
             self._fail(lease, attempt, end.fault)
             return
+        if replays := self._replays(lease):
+            if fault := replays.keep(attempt, end.graded):
+                self._fail(lease, attempt, fault)
+            else:
+                self._finish(lease)
+            return
         try:
             settled = self.ledger.settle(lease, end.graded, self.now())
         except StaleLeaseError as e:
@@ -141,6 +163,16 @@ class Worker:
             self._fail(lease, attempt, str(e))
             return
         self.watch(Done(attempt, lease, settled))
+
+    def _replays(self, lease: Lease) -> Replays | None:
+        return self.replays if lease.priority == REGRADE else None
+
+    def _finish(self, lease: Lease) -> None:
+        try:
+            with self.ledger.writing() as db:
+                self.ledger.queue.finish(db, lease)
+        except StaleLeaseError as e:
+            self.say(str(e))
 
     def _fail(self, lease: Lease, attempt: Attempt, fault: str) -> None:
         try:

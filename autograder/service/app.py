@@ -43,6 +43,7 @@ def make_app(desk: Desk, hub_auth: HubOAuth, prefix: str, hub_prefix: str, grade
     return web.Application(
         [(prefix + route.path, route.handler, {"needs": route.needs}) for route in ROUTES],
         default_handler_class=NotFound,
+        routes=ROUTES,
         desk=desk,
         checker=Checker(desk.exchange, graders, desk.clock),
         counter=Counter(desk.exchange, render, prefix),

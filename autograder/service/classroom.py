@@ -11,16 +11,18 @@ from autograder.pages.models import Choice
 from autograder.pages.teachers import health, items, regrades, roster, stuck
 from autograder.pages.teachers.health import AssignmentPage, HealthPage
 from autograder.pages.teachers.items import ItemPage, ItemsPage
-from autograder.pages.teachers.regrades import PreviewView, RegradesPage
+from autograder.pages.teachers.regrades import PreviewView, RegradePage, RegradesPage, UnderWay
 from autograder.pages.teachers.roster import EnrolledPage, RosterPage, View
 from autograder.pages.teachers.stuck import Asked, Missing, StuckPage
 from autograder.pages.wording import Moment
 from autograder.progress import inputs
-from autograder.records import Ledger, LedgerError, previews, roll
+from autograder.records import REGRADE, Ledger, LedgerError, roll
 from autograder.records.extensions import grant, withdraw
 from autograder.records.failing import failing
 from autograder.records.newest_word import newest_words
-from autograder.records.regrading import COMMITTED, UNDONE
+from autograder.records.regrading import COMMITTED, REFUSED, UNDONE
+from autograder.regrades import orders, previews
+from autograder.regrades.orders import Order
 from autograder.service import reviews
 from autograder.service.desk import Desk
 from autograder.service.exchange import Refused
@@ -144,9 +146,40 @@ class Classroom:
         if people:
             self.ledger.record(VIEWED_MANY, self.desk.clock(), viewer, None, {"page": "regrades", "people": people})
         names = roll.names_of(self.ledger, sorted({*people, *(f.pseudonym for p in found for f in p.flips)}))
-        made = self.ledger.events(0, (COMMITTED, UNDONE), limit=_ALL)
+        made = self.ledger.events(0, (COMMITTED, UNDONE, REFUSED), limit=_ALL)
         views = tuple(self._preview(p, names) for p in sorted(found, key=lambda p: p.at, reverse=True))
-        return RegradesPage(views, regrades.made(catalog, made), snapshot)
+        return RegradesPage(views, self.under_way(), regrades.made(catalog, made), snapshot)
+
+    def under_way(self) -> UnderWay | None:
+        """Return how far the regrade is that was ordered, None when there is none."""
+        n_left = self.ledger.queue.n_live(REGRADE)
+        return regrades.under_way(self.desk.catalog, self._open_order(), n_left)
+
+    def regrade(self, assignment: str, viewer: str) -> RegradePage | None:
+        """Return what ordering a regrade would do, and record whose results were looked at; None without a preview."""
+        snapshot, found = self.desk.snapshot(), previews.kept(self.desk.previews, assignment)
+        if found is None:
+            return None
+        people = sorted({c.pseudonym for c in found.changes[: regrades.N_SHOWN]})
+        if people:
+            self.ledger.record(VIEWED_MANY, self.desk.clock(), viewer, None, {"page": "regrade", "people": people})
+        names = roll.names_of(self.ledger, sorted({*people, *(f.pseudonym for f in found.flips)}))
+        known = self._open_order()
+        busy = f"A regrade of {self.desk.catalog.name(known.assignment)} is under way. Wait until it is made." if known else ""
+        return RegradePage(self._preview(found, names), busy, snapshot)
+
+    def order_regrade(self, assignment: str, event: str, reason: str, by: str) -> None:
+        """Order the regrade that was previewed as of this event; again is the same order. Raises: Refused."""
+        found = previews.kept(self.desk.previews, assignment)
+        if found is None or str(found.event) != event:
+            raise Refused("this preview is not there any more: it was made, or a newer one took its place. Look again.", 409)
+        try:
+            orders.order(self.ledger, found, reason, self.desk.clock(), by)
+        except LedgerError as e:
+            raise Refused(str(e)) from None
+
+    def _open_order(self) -> Order | None:
+        return orders.open_order(self.ledger.events(0, orders.KINDS, limit=_ALL))
 
     @property
     def _max_z(self) -> float:

@@ -45,6 +45,13 @@ class Page(Guarded):
             self.place("pending.html", failed=e.has_failed, address=self.request.uri, here="")
             raise web.Finish from None
 
+    async def refusing(self, work: Callable[..., T], *args: Any) -> T:
+        """Ask the desk for what it may refuse. Raises: HTTPError with the status of the refusal."""
+        try:
+            return await self.ask(work, *args)
+        except Refused as e:
+            raise web.HTTPError(e.status) from None
+
     def show_page(self, template: str, page: object | None, **around: Any) -> None:
         """Place the page; nothing is a page that does not exist."""
         if page is None:
@@ -106,10 +113,7 @@ class Dispute(Page):
 
     async def post(self, attempt_id: str) -> None:
         exercise, why = self.get_body_argument("exercise", ""), self.get_body_argument("why", "")
-        try:
-            await self.ask(self.desk.dispute, self.who.name, attempt_id, exercise, why)
-        except Refused as e:
-            raise web.HTTPError(e.status) from None
+        await self.refusing(self.desk.dispute, self.who.name, attempt_id, exercise, why)
         self.redirect(f"{self.settings['prefix']}me/attempt/{attempt_id}?reported={quote(exercise)}", status=303)
 
 

@@ -11,13 +11,15 @@ from autograder.pages.organizers.calibration import CalibrationPage, calibration
 from autograder.pages.organizers.comparison import MAX_COHORTS, ComparisonPage, comparison_page
 from autograder.pages.organizers.datasets import DATASETS, Dataset, ExportsPage, exports_page
 from autograder.pages.organizers.flags import FlagsPage, ListView, Wanted
+from autograder.pages.organizers.invitations import ShortlistPage, shortlist_page
 from autograder.pages.organizers.mentees import MenteePage, MenteesPage, mentee_page, mentees_page
 from autograder.pages.organizers.overview import OverviewPage, overview_page
 from autograder.pages.organizers.profile import ProfilePage, profile_page
 from autograder.pages.organizers.timeline import OF_PERSON, VIEWED
-from autograder.progress import audit, reviewing
+from autograder.progress import audit, inviting, reviewing
 from autograder.progress.decisions import REVIEWED
 from autograder.progress.inputs import EVALUATED, EVALUATION
+from autograder.progress.inviting import Drafted
 from autograder.records import Event, Student, roll
 from autograder.service.desk import Desk
 from autograder.service.exchange import Refused
@@ -35,10 +37,8 @@ class Office:
 
     def survey(self, cohort: str) -> tuple[Survey, list[str]] | None:
         """Return the newest survey of a cohort ("" is the newest one) and all cohorts; None when there is no such cohort."""
-        known = roll.cohorts(self.desk.ledger)
-        if cohort and cohort not in known:
-            return None
-        return self.desk.surveys.newest(cohort or (known[0] if known else "")), known
+        chosen = self._cohort(cohort)
+        return None if chosen is None else (self.desk.surveys.newest(chosen), roll.cohorts(self.desk.ledger))
 
     def overview(self, cohort: str) -> OverviewPage | None:
         """Return a cohort at a glance."""
@@ -95,6 +95,25 @@ class Office:
         survey, _ = found
         return flag_views.list_view(survey.report, self.desk.policy, self.desk.ledger.names(survey.cohort), wanted)
 
+    def drafted(self, cohort: str, day: str) -> ShortlistPage | None:
+        """Return the shortlist of a decision date; nothing is recorded. Raises: Refused."""
+        if (known := self._cohort(cohort)) is None:
+            return None
+        found = self._draft(known, day)
+        return shortlist_page(found, known, self.desk.policy, self.desk.ledger.names(known), self.desk.snapshot())
+
+    def record_shortlist(self, cohort: str, day: str, evaluation: str, viewer: str) -> None:
+        """Record the shortlist of a date as it was shown, from this evaluation; again changes nothing. Raises: Refused."""
+        if (known := self._cohort(cohort)) is None:
+            raise Refused("there is no such cohort.", 404)
+        found = self._draft(known, day)
+        if str(found.evaluation.id) != evaluation:
+            raise Refused("another evaluation was recorded meanwhile: look at its list first.", 409)
+        try:
+            inviting.record(self.desk.ledger, found, known, self.desk.policy, self.desk.clock(), viewer)
+        except BootcampError as e:
+            raise Refused(str(e), 409) from None
+
     def profile(self, pseudonym: str, viewer: str) -> ProfilePage | None:
         """Return one student's page, and record that it was looked at; None when there is no such student."""
         found = roll.known_as(self.desk.ledger, pseudonym)
@@ -124,8 +143,8 @@ class Office:
         except BootcampError as e:
             raise Refused(str(e)) from None
 
-    def evaluate(self, cohort: str, viewer: str) -> None:
-        """Record what the newest survey says as an evaluation. Raises: Refused when the log has moved on without it."""
+    def evaluate(self, cohort: str, viewer: str) -> int:
+        """Record what the newest survey says as an evaluation; return its event. Raises: Refused when it is recorded."""
         found = self.survey(cohort)
         if found is None:
             raise Refused("there is no such cohort.", 404)
@@ -133,7 +152,8 @@ class Office:
         newest = audit.newest(self.desk.ledger, survey.cohort)
         if newest is not None and newest.payload["last_event"] == survey.report.last_event:
             raise Refused("this state is recorded already.", 409)
-        audit.record_report(self.desk.ledger, survey.report, survey.cohort, survey.course, self.desk.policy, survey.at, viewer)
+        said = (survey.report, survey.cohort, survey.course, self.desk.policy)
+        return audit.record_report(self.desk.ledger, *said, survey.at, viewer)
 
     def mentees(self) -> MenteesPage:
         """Return everybody whom an organizer has confirmed."""
@@ -150,6 +170,17 @@ class Office:
         rows = self.desk.ledger.events(int(decision.payload["row"]) - 1, (EVALUATED,), subject=pseudonym, limit=1)
         results = self.desk.ledger.results(pseudonym)
         return mentee_page(self.desk.catalog, found, decision, rows[0] if rows else None, results, self.desk.snapshot())
+
+    def _cohort(self, cohort: str) -> str | None:
+        """Return the cohort that is meant ("" is the newest), None when there is no such one."""
+        known = roll.cohorts(self.desk.ledger)
+        return None if cohort and cohort not in known else cohort or (known[0] if known else "")
+
+    def _draft(self, cohort: str, day: str) -> Drafted:
+        try:
+            return inviting.draft(self.desk.ledger, cohort, inviting.day_of(day), self.desk.policy)
+        except BootcampError as e:
+            raise Refused(str(e)) from None
 
     def _confirmed(self) -> dict[str, Event]:
         return {p: e for p, e in self._decided().items() if reviewing.is_confirmed(e.payload)}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from urllib.parse import urlencode
 
 from tornado import web
 
 from autograder.pages.organizers.datasets import as_csv, as_json
 from autograder.pages.organizers.flags import Wanted
-from autograder.service.exchange import Refused
 from autograder.service.handlers import Page, part_of
 from autograder.service.office import Office
 
@@ -82,15 +82,25 @@ class FlagsList(OfficePage):
         self.place("flags_list.html", list=found)
 
 
+class Shortlist(OfficePage):
+    """The shortlist of a decision date: shown first, and recorded by who has seen it."""
+
+    async def get(self) -> None:
+        page = await self.refusing(self.office.drafted, self.cohort, self.get_query_argument("date", ""))
+        self.show_page("shortlist.html", page, here="flags")
+
+    async def post(self) -> None:
+        cohort, day, evaluation = (self.get_body_argument(x, "") for x in ("cohort", "date", "evaluation"))
+        await self.refusing(self.office.record_shortlist, cohort, day, evaluation, self.who.name)
+        self.redirect(f"{self.settings['prefix']}flags/shortlist?{urlencode({'cohort': cohort, 'date': day})}", status=303)
+
+
 class Evaluate(OfficePage):
     """Where an organizer records what the newest survey says, so that decisions can be about it."""
 
     async def post(self) -> None:
         cohort = self.get_body_argument("cohort", "")
-        try:
-            await self.ask(self.office.evaluate, cohort, self.who.name)
-        except Refused as e:
-            raise web.HTTPError(e.status) from None
+        await self.refusing(self.office.evaluate, cohort, self.who.name)
         self.redirect(f"{self.settings['prefix']}flags", status=303)
 
 
@@ -117,10 +127,7 @@ class Review(OfficePage):
 
     async def post(self, pseudonym: str) -> None:
         decision, reason = self.get_body_argument("decision", ""), self.get_body_argument("reason", "")
-        try:
-            await self.ask(self.office.review, pseudonym, decision, reason, self.who.name)
-        except Refused as e:
-            raise web.HTTPError(e.status) from None
+        await self.refusing(self.office.review, pseudonym, decision, reason, self.who.name)
         self.redirect(f"{self.settings['prefix']}cohort/student/{pseudonym}#timeline", status=303)
 
 

@@ -41,6 +41,7 @@ _EXPLANATIONS: Mapping[int, str] = {
     403: "Your account may not see this page. If it should, ask an organizer to change your role.",
     404: "There is no such page, or it is not yours to see.",
     405: "This page can only be read.",
+    409: "Somebody recorded something meanwhile. Go back, look at the page again, and decide then. Nothing was changed.",
     500: "That is our fault. Nothing of yours is lost, and no result changes because of it.",
     503: "That is our fault: the records cannot be read just now. No result changes because of it.",
 }
@@ -58,6 +59,10 @@ class Viewer:
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes
+
+    def can(self, needed: str) -> bool:
+        """Whether a route that takes this is open to somebody who was let in."""
+        return needed in (PUBLIC, INSIDE) or self.may(needed)
 
 
 class Shell(web.RequestHandler):
@@ -147,7 +152,7 @@ class Guarded(HubOAuthenticated, Shell):
         self.viewer = Viewer(model["name"], scopes)
         # Else the Hub's mixin would ask the Hub once more to make the page's token, and hold up everybody while it waits.
         self.current_user = model
-        if needed != INSIDE and not self.viewer.may(needed):
+        if not self.viewer.can(needed):
             raise web.HTTPError(403)
 
     def stranger(self) -> None:

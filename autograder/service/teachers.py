@@ -148,3 +148,36 @@ class Regrades(ClassroomPage):
 
     async def get(self) -> None:
         self.lay("teaching_regrades.html", await self.ask(self.room.regrades, self.who.name), "regrades")
+
+
+class RegradeState(ClassroomPage):
+    """How far the regrade under way is, as a piece of a page; when it is over, the page is asked to load anew."""
+
+    async def get(self) -> None:
+        found = await self.ask(self.room.under_way)
+        if found is None:
+            self.set_header("HX-Refresh", "true")
+        self.place("regrade_state.html", order=found)
+
+
+class Regrade(ClassroomPage):
+    """One preview: what ordering it would do, and where it is ordered; looking is recorded."""
+
+    async def get(self, assignment: str) -> None:
+        await self.show(assignment)
+
+    async def post(self, assignment: str) -> None:
+        event, reason = self.get_body_argument("preview", ""), self.get_body_argument("reason", "")
+        try:
+            await asyncio.to_thread(self.room.order_regrade, assignment, event, reason, self.who.name)
+        except Refused as e:
+            if e.status == 409:
+                raise web.HTTPError(409) from None
+            self.set_status(e.status)
+            await self.show(assignment, str(e))
+        else:
+            self.redirect(f"{self.settings['prefix']}teaching/regrades", status=303)
+
+    async def show(self, assignment: str, problem: str = "") -> None:
+        page = await self.ask(self.room.regrade, assignment, self.who.name)
+        self.lay("teaching_regrade.html", page, "regrades", problem=problem)

@@ -97,6 +97,7 @@ class FlagsPage:
     recorded: Annotated[str, "Which evaluation is recorded, and since when; empty when none is."]
     legend: Annotated[tuple[str, ...], "How to read the page."]
     too_early: Annotated[str, "Why nobody can be judged yet; empty when somebody can."]
+    today: Annotated[str, "The survey's date, as a browser's field writes it."]
     snapshot: Annotated[Snapshot, "Which state of the records this is."]
 
 
@@ -138,6 +139,7 @@ def flags_page(
         recorded=f"event {recorded.id} on {Moment.of(recorded.at).text}, by {recorded.actor}" if recorded else "",
         legend=estimates.legend(survey.report, policy),
         too_early=survey.report.too_early,
+        today=f"{survey.at:%Y-%m-%d}",
         snapshot=Snapshot(survey.event, Moment.of(survey.at)),
     )
 

@@ -13,9 +13,10 @@ from autograder.pages.wording import Mark, Moment
 from autograder.progress import State
 from autograder.progress.decisions import APPEALED, CLEARED, EXCLUDED, HEARD, HUMAN, INCLUDED, REVIEWED
 from autograder.progress.inputs import EVALUATED, EVALUATION
+from autograder.progress.shortlist import SHORTLIST, SHORTLISTED
 from autograder.records import Event
 
-SHORTLIST, SHORTLISTED, VIEWED = "progress.shortlist", "progress.shortlisted", "person.viewed"
+VIEWED = "person.viewed"
 OF_PERSON = (*HUMAN, EVALUATED, SHORTLISTED)
 OF_COHORT = (*HUMAN, EVALUATION, SHORTLIST)
 N_SHOWN = 50

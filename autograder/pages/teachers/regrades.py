@@ -1,4 +1,4 @@
-"""Previews of regrades and the regrades that were made in; their before and after out."""
+"""Previews of regrades, the one under way and those that were made in; their before and after out."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from autograder.pages.figure import Table
 from autograder.pages.models import Snapshot
 from autograder.pages.wording import Mark, Moment
 from autograder.records import Event
-from autograder.records.previews import Preview
-from autograder.records.regrading import UNDONE, Change
+from autograder.records.regrading import REFUSED, UNDONE, Change
+from autograder.regrades.orders import Order
+from autograder.regrades.previews import Preview
 
 N_SHOWN = 200
 FRESH = Mark("as of now", "check", "good", "Nothing was handed in or graded since it was made.")
@@ -35,7 +36,31 @@ class PreviewView:
     students: Annotated[Table, "Whom it changes, before and after."]
     more: Annotated[str, "How many more changes there are; empty for none."]
     flips: Annotated[tuple[str, ...], "Which states of the tracker would change."]
+    event: Annotated[int, "The event as of which it was made; names it, with the assignment."]
     command: Annotated[str, "What appends it."]
+    promises: Annotated[tuple[str, ...], "What regrading would do, sentence by sentence."]
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A regrade that was ordered and is not made yet."""
+
+    title: Annotated[str, "The assignment's title."]
+    at: Annotated[Moment, "When it was ordered."]
+    by: Annotated[str, "Who ordered it."]
+    rule: Annotated[str, "By which rule."]
+    reason: Annotated[str, "What students will read."]
+    done: Annotated[str, "How many attempts are replayed, of how many."]
+    share: Annotated[int, "The same in per cent."]
+
+
+@dataclass(frozen=True)
+class RegradePage:
+    """One preview, before it is ordered."""
+
+    preview: Annotated[PreviewView, "What it would change."]
+    under_way: Annotated[str, "Why it cannot be ordered now; empty when it can."]
+    snapshot: Annotated[Snapshot, "Which state of the records this is."]
 
 
 @dataclass(frozen=True)
@@ -55,6 +80,7 @@ class RegradesPage:
     """Regrades: those that were only shown, and those that were made."""
 
     previews: Annotated[tuple[PreviewView, ...], "The newest preview of every assignment that has one."]
+    under_way: Annotated[UnderWay | None, "The regrade that is under way."]
     made: Annotated[tuple[Made, ...], "Those that were made, newest first."]
     snapshot: Annotated[Snapshot, "Which state of the records this is."]
 
@@ -79,8 +105,32 @@ def preview_view(catalog: Catalog, p: Preview, names: Mapping[str, str], is_fres
         students=Table(("Student", "Exercise", "Before", "After", "Points"), tuple(_change(c, names) for c in ordered[:N_SHOWN])),
         more=f"and {n_more} more changes: bootcamp regrade {p.assignment} --all" if n_more > 0 else "",
         flips=tuple(f"{names.get(f.pseudonym, f.pseudonym)}: {f.before} → {f.after}" for f in p.flips),
+        event=p.event,
+        promises=_promises(p, is_fresh),
         command=f"bootcamp regrade {p.assignment} --commit --rule {p.rule} --reason ...",
     )
+
+
+def _promises(p: Preview, is_fresh: bool) -> tuple[str, ...]:
+    up, down = sum(c.gain > 0 for c in p.changes), sum(c.gain < 0 for c in p.changes)
+    by_rule = "and none goes down, by the rule" if p.rule == "never-lower" else f"and {down} go down"
+    late = "" if is_fresh else " Attempts came after the preview: they are replayed too, and may change besides."
+    flips = f"{wording.counted(len(p.flips), 'state')} of the tracker change"
+    return (
+        f"Points of {wording.counted(up, 'verdict')} go up {by_rule}; {flips}.{late}",
+        "Graders replay what the preview has not, behind students' hand-ins, and then append everything in one transaction.",
+        "Every changed result shows your reason to its student. The first try stays the first try.",
+        "The records are only appended to: the regrade can be undone, and that is appended as well.",
+    )
+
+
+def under_way(catalog: Catalog, order: Order | None, n_left: int) -> UnderWay | None:
+    """Return how far the open order is; `n_left` of its attempts wait or run."""
+    if order is None:
+        return None
+    n_done = max(0, order.n_attempts - n_left)
+    done, share = f"{n_done} of {wording.counted(order.n_attempts, 'attempt')} replayed", 100 * n_done // max(order.n_attempts, 1)
+    return UnderWay(catalog.name(order.assignment), Moment.of(order.at), order.by, order.rule, order.reason, done, share)
 
 
 def made(catalog: Catalog, events: Iterable[Event]) -> tuple[Made, ...]:
@@ -89,8 +139,11 @@ def made(catalog: Catalog, events: Iterable[Event]) -> tuple[Made, ...]:
 
 
 def _made(catalog: Catalog, e: Event) -> Made:
-    what = f"undoes {e.payload['undoes']}" if e.kind == UNDONE else f"rule {e.payload['rule']}"
-    title, reason = catalog.name(str(e.payload["assignment"])), str(e.payload["reason"])
+    title, reason = catalog.name(str(e.payload["assignment"])), str(e.payload.get("reason", ""))
+    if e.kind == REFUSED:
+        what = f"not made: {e.payload['why']}"
+    else:
+        what = f"undoes {e.payload['undoes']}" if e.kind == UNDONE else f"rule {e.payload['rule']}"
     return Made(str(e.id), Moment.of(e.at), e.actor, title, what, reason)
 
 
