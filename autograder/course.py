@@ -70,6 +70,11 @@ class Assignment:
     line: int
 
     @property
+    def short(self) -> str:
+        """What people call it: T1 for t1_attention."""
+        return self.id.split("_")[0].upper()
+
+    @property
     def folder(self) -> Path:
         return self.root / "assignments" / self.id
 

@@ -112,6 +112,14 @@ def test_the_lesson_says_why_how_long_and_what_next(assignment):
     assert [b for b in books if not re.search(YEAR, b)] == []
 
 
+@every_lesson
+def test_the_prose_names_only_lessons_of_the_course(assignment):
+    """A reader who is sent to T3 looks for it."""
+    named = set(re.findall(r"\b[FTIRC]\d\b", "\n\n".join(lesson(assignment).texts)))
+
+    assert named - {a.short for a in load(ROOT)} == set()
+
+
 @every_exercise
 def test_every_exercise_has_its_card_and_three_hints(assignment, name):
     """Dots, minutes, objective, source with a year, a question for pairs; the last hint is pseudo-code."""

@@ -22,7 +22,7 @@
 # (1.4 hours). The experiments together take a few seconds on one core.
 #
 # **Before.** You know from T1 what queries, keys, values and the residual stream are. **After.** I2 uses these instruments to find
-# induction heads and to take a circuit apart; the later notebooks of this track read directions and features out of the stream.
+# induction heads and to take a circuit apart.
 
 # %% [markdown]
 # ## Why this matters for AI safety

@@ -21,8 +21,8 @@
 # **Time.** About eight and a half hours in four sittings: exercises 1 to 2 (1 hour), 3 to 5 (2 hours), 6 to 8 (2.5 hours), 9 to
 # 11 (3 hours). Every experiment takes seconds on one core.
 #
-# **Before.** I1: hooks, caches, ablation and patching. T1: attention, head by head. **After.** I3 asks the same questions of
-# features where here we ask them of heads; R2 and T4 return to the habit of exercise 9, a claim with a number that can fail.
+# **Before.** I1: hooks, caches, ablation and patching. T1: attention, head by head. **After.** R2 returns to the
+# habit of exercise 9, a claim with a number that can fail.
 
 # %% [markdown]
 # ## Why this matters for AI safety

@@ -20,8 +20,8 @@
 # takes longer than a few seconds on two cores.
 #
 # **Before.** You can index, broadcast and contract tensors, write an `nn.Module`, and train it with an optimiser. **After.** T2
-# trains such a model, samples from it and gives it a cache, for which the `offset` of exercise 1 is the preparation. T3 loads
-# published weights into the same parts. The interpretability track takes heads apart; exercise 10 puts one together first.
+# trains such a model, samples from it and gives it a cache, for which the `offset` of exercise 1 is the preparation. I1
+# reads every activation of such a model, and I2 takes heads apart; exercise 10 puts one together first.
 
 # %% [markdown]
 # ## Why this matters for AI safety

@@ -19,9 +19,8 @@
 # **Time.** About nine hours in four sittings: exercises 1 and 2 (2 hours), 3 to 7 (2 hours), 8 and 9 (2½ hours), 10 and 11
 # (2 hours). No experiment takes longer than some seconds on two cores.
 #
-# **Before.** T1: you know what a decoder computes, why its mask needs an offset, and what rotary positions are. **After.** T3
-# loads published weights, whose quality depends on every convention in here. The interpretability track reads log-probabilities
-# and caches of activations; both rest on exercises 4 and 9.
+# **Before.** T1: you know what a decoder computes, why its mask needs an offset, and what rotary positions are. **After.** Whoever
+# measures a model, as in I1 and I2, reads log-probabilities and keeps activations; both rest on exercises 4 and 9.
 
 # %% [markdown]
 # ## Why this matters for AI safety

@@ -13,10 +13,11 @@ from pathlib import Path
 from autograder.authoring.leak import leaks
 from autograder.authoring.lesson import read_lesson
 from autograder.authoring.notebook import source_notebook
+from autograder.authoring.place import placed
 from autograder.authoring.plan import Plan, plan, read_solution
 from autograder.authoring.release import manifest, manifest_bytes, released_notebook
 from autograder.authoring.scope import check_names, uses
-from autograder.course import MANIFEST, Assignment, Course
+from autograder.course import MANIFEST, Assignment, Course, load
 from autograder.errors import CourseError
 from autograder.nbgrader_bridge.generate import student_version
 
@@ -41,16 +42,16 @@ def build(course: Course, out: Path, only: Iterable[str] | None = None) -> list[
     assignment that has the error.
     """
     chosen = list(course) if only is None else [course.assignment(name) for name in only]
-    return [_build(a, out / a.id) for a in chosen]
+    return [_build(course, a, out / a.id) for a in chosen]
 
 
 def instructor_notebook(assignment: Assignment) -> bytes:
     """Return the notebook with the answers, as nbgrader's source/ folder wants it. Raises: CourseError."""
-    return source_notebook(_plan(assignment)[0])
+    return source_notebook(_plan(load(assignment.root), assignment)[0])
 
 
-def _build(assignment: Assignment, folder: Path) -> Built:
-    planned, found_uses = _plan(assignment)
+def _build(course: Course, assignment: Assignment, folder: Path) -> Built:
+    planned, found_uses = _plan(course, assignment)
     notebook = released_notebook(student_version(source_notebook(planned), assignment.id))
     found = manifest(planned, notebook, found_uses)
     files = {
@@ -63,8 +64,8 @@ def _build(assignment: Assignment, folder: Path) -> Built:
     return Built(assignment.id, folder, len(found.exercises), found.max_points, _write(folder, files))
 
 
-def _plan(assignment: Assignment) -> tuple[Plan, dict[str, tuple[str, ...]]]:
-    lesson = read_lesson(assignment.folder / "lesson.py")
+def _plan(course: Course, assignment: Assignment) -> tuple[Plan, dict[str, tuple[str, ...]]]:
+    lesson = placed(read_lesson(assignment.folder / "lesson.py"), course, assignment)
     solution = read_solution(assignment.solution, lesson.path)
     planned = plan(assignment.id, lesson, solution, assignment.folder / "checks.py")
     check_names(planned, lesson.path, solution)

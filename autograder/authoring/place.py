@@ -1,0 +1,39 @@
+"""A lesson and the course it stands in, in; out: the lesson whose first prose ends by saying where it stands. Pure text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from autograder.authoring.lesson import Lesson
+from autograder.course import Assignment, Course
+
+
+def placed(lesson: Lesson, course: Course, assignment: Assignment) -> Lesson:
+    """Append a paragraph to the first cell of prose: the week, what it requires, what requires it, and how long it takes.
+
+    It is made from course.toml and the exercises' headers, so it names no assignment that the course does not have.
+    """
+    cells = list(lesson.cells)
+    first = next((i for i, cell in enumerate(cells) if cell.kind == "text"), None)
+    if first is None:
+        return lesson
+    cells[first] = replace(cells[first], source=f"{cells[first].source.rstrip()}\n\n{_paragraph(lesson, course, assignment)}")
+    return replace(lesson, cells=tuple(cells))
+
+
+def _paragraph(lesson: Lesson, course: Course, assignment: Assignment) -> str:
+    required = [a for a in course if a.id in assignment.requires]
+    following = [a for a in course if assignment.id in a.requires]
+    exercises = [cell.options for cell in lesson.cells if cell.options]
+    points, hours = sum(o.points for o in exercises), sum(o.minutes for o in exercises) / 60
+    after = f"requires {_names(required)}" if required else "requires no other notebook"
+    before = f"{_names(following)} {'build' if len(following) > 1 else 'builds'} on it" if following else "so far no other builds on it"
+    amount = f"{len(exercises)} exercise{'s' if len(exercises) > 1 else ''}, {points:g} points, {hours:.1f} hours by their cards"
+    return f"**In this course.** Week {assignment.week}. This notebook {after}; {before}. {amount}."
+
+
+def _names(assignments: Sequence[Assignment]) -> str:
+    """Return "F1 (Tensors) and T1 (Attention)"."""
+    *some, last = [f"{a.short} ({a.title})" for a in assignments]
+    return f"{', '.join(some)} and {last}" if some else last
