@@ -244,21 +244,26 @@ def _moons() -> list[nn.Sequential]:
 
 
 def _instances(rng: np.random.Generator, n: int) -> list[tuple[nn.Sequential, Tensor, float, int, float]]:
-    """Draw networks, points and radii with the exact least margin; what is closer to 0 than 0.05 is drawn anew.
+    """Draw networks, points and radii with the exact least margin; what is closer to 0 than 0.05 is not taken.
 
-    About half of the instances are robust.
+    Every second instance is robust, and the next is the same one with a ball at most 1.4 times as wide, which holds a mistake.
+    So what lies just outside of the first ball and on the rim of the second decides: who looks too far, or not far enough, errs.
     """
     found: list[tuple[nn.Sequential, Tensor, float, int, float]] = []
+    eye = torch.eye(3, dtype=torch.float64)
     while len(found) < n:
         net, x = _net(rng, 2, 5, 5, 3), normal(rng, 2)
         with torch.no_grad():
             label = int(net(x).argmax())
-        eye = torch.eye(3, dtype=torch.float64)
-        eps = float(rng.uniform(0.05, 1.0))
-        least = min(_exact_minimum(net, x, eps, eye[label] - eye[j]) for j in range(3) if j != label)
-        wants_robust = len(found) % 2 == 0
-        if abs(least) > 0.05 and (least > 0) == wants_robust:
-            found.append((net, x, eps, label, least))
+        last = None
+        for eps in float(rng.uniform(0.05, 0.06)) * 1.18 ** np.arange(18):
+            least = min(_exact_minimum(net, x, eps, eye[label] - eye[j]) for j in range(3) if j != label)
+            if least > 0.05:
+                last = (net, x, float(eps), label, least)
+            elif least < -0.05 or last is None:
+                break
+        if last and least < -0.05 and eps < 1.4 * last[2]:
+            found += [last, (net, x, float(eps), label, least)]
     return found
 
 
