@@ -136,6 +136,7 @@ def test_every_exercise_has_its_card_and_three_hints(assignment, name):
     hints = re.findall(HINT, card, flags=re.DOTALL)
     assert [number for number, _ in hints] == ["1", "2", "3"]
     assert ["```" in text for _, text in hints] == [False, False, True]
+    assert max(map(len, hints[2][1].splitlines())) <= 100, "the page is not wider: what is indented would wrap"
     assert "**Gotcha.**" in card or (assignment, name) in NO_TRAP
 
 

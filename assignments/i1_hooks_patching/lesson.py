@@ -791,7 +791,8 @@ table(exact, writes, clean_text)
 #              (one that needs no gradient yet is detached and made to need one)
 # equal: error
 # slopes     = gradients of low with respect to all of at_corrupt
-# entry      = (at_clean - at_corrupt) times slope, summed over everything but positions, over (high - low)
+# entry      = (at_clean - at_corrupt) times slope, summed over everything but positions,
+#              divided by (high - low)
 # ```
 #
 # </details>
@@ -967,9 +968,11 @@ print("gradient at x", "  ".join(f"{float(c):.2f}" for c in ((x - baseline) * sl
 # <details><summary>Hint 3: pseudo-code</summary>
 #
 # ```text
-# vector: for each kind of text: cache the stream before the block; places where the mask is true; their mean
+# vector: for each kind of text: cache the stream before the block,
+#         take the places where the mask is true, and their mean
 #         positive mean minus negative mean
-# steer:  hook at that stream: where the mask is true (everywhere if there is none) add alpha times the vector
+# steer:  hook at that stream: add alpha times the vector where the mask is true
+#         (everywhere if there is none)
 #         return the logits of the run
 # ```
 #

@@ -441,7 +441,9 @@ print(f"head 1.0: {hits} of 32 tokens score their own kind highest")
 #
 # ```text
 # writes = values then output, of the first head
-# reads  = Q: queries times keys transposed;  K: the transpose of that;  V: values then output, of the second
+# reads  = of the second head, for Q: queries times keys transposed
+#                              for K: the transpose of that
+#                              for V: values then output
 # ratio  = norm(writes times reads) / norm(writes) / norm(reads)
 #
 # baseline: the mean of the same ratio for n pairs of (thin times thin) and (thin times thin)
@@ -756,7 +758,8 @@ for kind in "qkv":
 # <details><summary>Hint 3: pseudo-code</summary>
 #
 # ```text
-# means = for each layer: head outputs on corrupt, averaged over rows of the same template, by position
+# means = for each layer: head outputs on corrupt, by position,
+#         averaged over rows of the same template
 # F(kept): run on clean; heads that are not kept -> means; mean logit difference
 # effect = F(all) - F(none)
 # faithfulness = (F(circuit) - F(none)) / effect
@@ -907,7 +910,8 @@ for tau in (0.01, 0.1, 1.0):
 # <details><summary>Hint 3: pseudo-code</summary>
 #
 # ```text
-# worth(logits) = mean log-probability of the right next token, where the mask of the next place is open
+# worth(logits) = mean log-probability of the right next token,
+#                 where the mask of the next place is open
 # for each head:
 #     edited run: this head's output -> its mean over the rows, position by position
 #     effect = worth(plain) - worth(edited)

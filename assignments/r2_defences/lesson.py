@@ -530,13 +530,15 @@ with torch.no_grad():
 #     for the layers n, n-1, ..., 1:
 #         linear: constant += A bias;  A = A weight
 #         relu:   the positive part of A takes the slope below
-#                 the negative part takes the slope above, and constant += negative part * its intercept
+#                 the negative part takes the slope above,
+#                 and constant += negative part * its intercept
 #     constant + A x - eps * sum of |A|
 #
 # for each relu, first to last:
 #     l = lower(identity), u = -lower(-identity), up to its input
 #     surely on: slopes 1, 1;  surely off: 0, 0
-#     in doubt:  above u / (u - l), with intercept such that it is 0 at l;  below 1 if u > -l else 0
+#     in doubt:  above u / (u - l), with intercept such that it is 0 at l
+#                below 1 if u > -l else 0
 # lower(C, all layers)
 # ```
 #
@@ -935,7 +937,8 @@ for n in (10, 100, 1000, 10_000, 100_000):
 #
 # predict:
 #     winner and runner-up among n copies
-#     winner if a fair coin, tossed as often as both have votes, would rarely be so one-sided;  else -1
+#     winner if a fair coin, tossed as often as both have votes, would rarely be so one-sided
+#     else -1
 # ```
 #
 # </details>

@@ -131,11 +131,13 @@ print(text[:230])
 # ```text
 # cut the text at the special tokens, longest first; cut the parts into pieces; count equal pieces
 # every different piece is a list of single bytes
-# count pairs per piece (a pair right after an equal, counted one does not count), times how often the piece stands there
+# count pairs per piece (a pair right after an equal, counted one does not count),
+# times how often the piece stands there
 # until vocab is full or no pair is left:
 #     best = highest count, then largest pair
 #     for each piece that holds it:
-#         take back what this piece contributed, merge from left to right, add what it contributes now
+#         take back what this piece contributed, merge from left to right,
+#         add what it contributes now
 # ```
 #
 # </details>
@@ -446,9 +448,11 @@ for n in (0, 30, 100, 300):
 #
 # ```text
 # temperature 0: everything but the first largest place -> minus infinity; else divide
-# top_k:  the k-th largest of each row (or the smallest, if k exceeds v); what is below it -> minus infinity
+# top_k:  the k-th largest of each row (or the smallest, if k exceeds v)
+#         what is below it -> minus infinity
 # top_p:  p is 1: a copy
-#         sort the probabilities downwards; a token is out if the sum before it has reached p; the first never is
+#         sort the probabilities downwards; a token is out if the sum before it has reached p
+#         (the first never is)
 #         carry "out" back to the tokens' own places; out -> minus infinity
 # ```
 #
@@ -786,7 +790,8 @@ from solutions.t2_language_model import LMConfig, rope, BlockParts, LMParts
 # <details><summary>Hint 3: pseudo-code</summary>
 #
 # ```text
-# append: this layer's old keys and values, if any, with the new ones behind them, along the axis of positions
+# append: this layer's old keys and values, if any, with the new ones behind them,
+#         along the axis of positions
 # length: positions in a layer's keys
 #
 # s = length of the cache, read once, before anything is appended
