@@ -136,15 +136,17 @@ def count_hooks(model: nn.Module) -> int:
 class Hooks:
     """Functions that see, and may replace, the outputs of named submodules while a `with` block runs.
 
-    `with Hooks(model, [(name, fn), ...]):` calls fn(output, name) for every output of the submodule model.get_submodule(name).
-    When fn returns None, the output stays as it is; what it returns otherwise takes the output's place. Of several functions
-    for one name each sees what the one before it in the list left; functions of a block further out come first.
+    `with Hooks(model, [(name, fn), ...]):` calls fn(output, name) for every output of the submodule
+    model.get_submodule(name). When fn returns None, the output stays as it is; what it returns otherwise
+    takes the output's place. Of several functions for one name each sees what the one before it in the list
+    left; functions of a block further out come first.
 
-    Hooks are added on entering, not before, and only these same hooks are removed on leaving, whatever happened inside; an
-    exception passes through. Hooks that others have put on the model before stay there, and act first. An object may be entered
-    again after it was left.
+    Hooks are added on entering, not before, and only these same hooks are removed on leaving, whatever
+    happened inside; an exception passes through. Hooks that others have put on the model before stay there,
+    and act first. An object may be entered again after it was left.
 
-    Raises: ValueError when a name is no submodule of the model, here or on entering; then no hook is left behind.
+    Raises: ValueError when a name is no submodule of the model, here or on entering; then no hook is left
+        behind.
     Source: Nanda and Bloom 2022 (TransformerLens: `HookedRootModule.hooks`).
     """
 
@@ -171,12 +173,14 @@ def run_with_cache(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return model(tokens) and copies of the outputs of the named submodules, by name.
 
-    names: of submodules; None stands for every submodule that returns a tensor, the model itself ("") excepted. A copy holds
-    the output as it was when the submodule returned it, whatever is done in place to the original later.
-    grad=False: neither logits nor copies require gradients. grad=True: both do, and gradients flow from them, and from the
-    copies too, to the parameters.
+    names: of submodules; None stands for every submodule that returns a tensor, the model itself ("")
+        excepted. A copy holds the output as it was when the submodule returned it, whatever is done in place
+        to the original later.
+    grad=False: neither logits nor copies require gradients. grad=True: both do, and gradients flow from them,
+    and from the copies too, to the parameters.
 
-    Afterwards the model has the hooks that it had before, also when it raises. Hooks that are there already act as ever.
+    Afterwards the model has the hooks that it had before, also when it raises. Hooks that are there already
+    act as ever.
 
     Raises: ValueError when a name is no submodule.
     Source: Nanda and Bloom 2022 (TransformerLens: `run_with_cache`).
@@ -196,9 +200,10 @@ def run_with_cache(
 def logit_lens(cache: dict[str, Tensor], model: TinyGPT) -> Tensor:
     """Read the residual stream before every block, and after the last one, as if it were the final one.
 
-    `cache` holds the output of every submodule, as run_with_cache(model, tokens) returns it. Entry 0 is what the embeddings
-    alone would predict, entry l what is predicted from the stream after l blocks: normalised by the final norm (with that
-    stream's own mean and deviation), then unembedded. The last entry equals the model's logits.
+    `cache` holds the output of every submodule, as run_with_cache(model, tokens) returns it. Entry 0 is what
+    the embeddings alone would predict, entry l what is predicted from the stream after l blocks: normalised
+    by the final norm (with that stream's own mean and deviation), then unembedded. The last entry equals the
+    model's logits.
 
     Shapes: -> (n_layers + 1, b, t, d_vocab).
     Source: nostalgebraist 2020.
@@ -210,18 +215,20 @@ def logit_lens(cache: dict[str, Tensor], model: TinyGPT) -> Tensor:
 def direct_logit_attribution(cache: dict[str, Tensor], model: TinyGPT, pos: int, tok_a: int, tok_b: int) -> dict[str, Tensor]:
     """Split logit(tok_a) - logit(tok_b) at position pos into what each component wrote into the stream.
 
-    The parts, for l = 0, ... and h = 0, ...: "tok_emb", "pos_emb", "blocks.{l}.head.{h}" (without the bias of attn.out),
-    "blocks.{l}.attn_bias" (that bias), "blocks.{l}.mlp" (with its bias), and "final_bias" (the bias of norm_f, and of unembed
-    where it has one). A part that the model lacks is 0. For every sequence the parts sum to the logit difference.
+    The parts, for l = 0, ... and h = 0, ...: "tok_emb", "pos_emb", "blocks.{l}.head.{h}" (without the bias of
+    attn.out), "blocks.{l}.attn_bias" (that bias), "blocks.{l}.mlp" (with its bias), and "final_bias" (the
+    bias of norm_f, and of unembed where it has one). A part that the model lacks is 0. For every sequence the
+    parts sum to the logit difference.
 
-    `cache` holds the output of every submodule. What a component wrote is what the cache holds of it: of `tok_emb`, `pos_emb`,
-    `blocks.{l}.attn.z` (the heads, before attn.out) and `blocks.{l}.mlp`. The final norm's deviation is a constant here, that of
-    the last `resid_post` in the cache; each part is centred and scaled as the norm centres and scales the stream.
-    The model has LayerNorm (cfg.norm == "layer"). pos may be negative, as an index.
+    `cache` holds the output of every submodule. What a component wrote is what the cache holds of it: of
+    `tok_emb`, `pos_emb`, `blocks.{l}.attn.z` (the heads, before attn.out) and `blocks.{l}.mlp`. The final
+    norm's deviation is a constant here, that of the last `resid_post` in the cache; each part is centred and
+    scaled as the norm centres and scales the stream. The model has LayerNorm (cfg.norm == "layer"). pos may
+    be negative, as an index.
 
     Shapes: every part (b).
-    Source: Elhage et al. 2021, sections "Virtual weights and the residual stream" and "Splitting attention head terms into
-        circuits"; with the norm frozen as in Wang et al. 2022, section 3.
+    Source: Elhage et al. 2021, sections "Virtual weights and the residual stream" and "Splitting attention
+        head terms into circuits"; with the norm frozen as in Wang et al. 2022, section 3.
     """
     final = cache[f"blocks.{len(model.blocks) - 1}.resid_post"][:, pos]
     deviation = (final.var(dim=-1, unbiased=False) + model.norm_f.eps).sqrt()
@@ -247,16 +254,17 @@ def direct_logit_attribution(cache: dict[str, Tensor], model: TinyGPT, pos: int,
 def fold_layernorm(model: TinyGPT) -> TinyGPT:
     """Return a new model with the same logits, whose norms do nothing but centre and scale.
 
-    The weight and the bias of each LayerNorm (norm1, norm2, norm_f) move into the linear map that reads it (attn.qkv, mlp.up,
-    unembed): afterwards every norm's weight is 1 and its bias 0. A linear map without a bias is given one. Whatever writes
-    into the stream (tok_emb, pos_emb, attn.out, mlp.down; weights and biases) is centred over the features of the stream, so
-    that the stream's mean is 0 at every point.
+    The weight and the bias of each LayerNorm (norm1, norm2, norm_f) move into the linear map that reads it
+    (attn.qkv, mlp.up, unembed): afterwards every norm's weight is 1 and its bias 0. A linear map without a
+    bias is given one. Whatever writes into the stream (tok_emb, pos_emb, attn.out, mlp.down; weights and
+    biases) is centred over the features of the stream, so that the stream's mean is 0 at every point.
 
-    The given model is not changed and shares no memory with the new one. Dtypes stay as they are. A tied unembedding becomes a
-    matrix of its own: the embedding must not be scaled. The model has LayerNorm (cfg.norm == "layer").
+    The given model is not changed and shares no memory with the new one. Dtypes stay as they are. A tied
+    unembedding becomes a matrix of its own: the embedding must not be scaled. The model has LayerNorm
+    (cfg.norm == "layer").
 
-    Source: Nanda and Bloom 2022 (TransformerLens: `fold_ln`, `center_writing_weights`); Elhage et al. 2021, "Handling layer
-        normalization".
+    Source: Nanda and Bloom 2022 (TransformerLens: `fold_ln`, `center_writing_weights`); Elhage et al. 2021,
+        "Handling layer normalization".
     """
     folded = copy.deepcopy(model)
     if folded.unembed.weight is folded.tok_emb.weight:
@@ -294,11 +302,13 @@ def ablate(
 
     What takes the place of a head's z (`blocks.{l}.attn.z`, at every position):
     "zero": zeros.
-    "mean": for each position the mean of that head's z over the sequences of `reference`, in an undisturbed run.
-    "resample": the head's z in another row of `tokens`, in an undisturbed run. Row i takes it from row p(i), where the
-        permutation p, one for all heads, leaves no row in its place. It is drawn from `gen`, by any rule that does not always
-        draw the same.
-    All other heads work as ever, on what they then get, and so do hooks that are on the model. Afterwards it is as it was.
+    "mean": for each position the mean of that head's z over the sequences of `reference`, in an undisturbed
+        run.
+    "resample": the head's z in another row of `tokens`, in an undisturbed run. Row i takes it from row p(i),
+        where the permutation p, one for all heads, leaves no row in its place. It is drawn from `gen`, by any
+        rule that does not always draw the same.
+    All other heads work as ever, on what they then get, and so do hooks that are on the model. Afterwards it
+    is as it was.
 
     Shapes: tokens (b t), reference (n t) -> (b t d_vocab).
     Raises: ValueError when mode is none of the three, or when "resample" has a single row.
@@ -332,15 +342,17 @@ def activation_patch(
 ) -> Tensor:
     """Measure how much of the clean result each activation of the clean run brings back into the corrupt run.
 
-    metric(logits) is a number, as a tensor without dimensions. Entry [s, p] belongs to a run on `corrupt` in which the output
-    of submodule sites[s] at position p (of axis 1), for all rows, is taken from the run on `clean`, and everything else is
-    computed as ever:
+    metric(logits) is a number, as a tensor without dimensions. Entry [s, p] belongs to a run on `corrupt` in
+    which the output of submodule sites[s] at position p (of axis 1), for all rows, is taken from the run on
+    `clean`, and everything else is computed as ever:
 
         (metric of that run - metric of the corrupt run) / (metric of the clean run - metric of the corrupt run)
 
-    0 means that nothing came back, 1 that everything did. No gradients are recorded; afterwards the model is as it was.
+    0 means that nothing came back, 1 that everything did. No gradients are recorded; afterwards the model is
+    as it was.
 
-    Shapes: clean, corrupt (b t) -> (len(sites), t), in the dtype of the metric. Each site's output is (b t ...).
+    Shapes: clean, corrupt (b t) -> (len(sites), t), in the dtype of the metric. Each site's output is (b t
+        ...).
     Raises: ValueError when the clean and the corrupt metric are equal: there is nothing to bring back.
     Source: Meng et al. 2022, section 2.1; Zhang and Nanda 2023, section 2.1.
     """
@@ -368,12 +380,14 @@ def attribution_patch(
 ) -> Tensor:
     """Estimate what activation_patch measures, to first order, from one forward pass on each input and one backward pass.
 
-    Entry [s, p] is the change of the metric that its gradient, taken in the corrupt run at the output of sites[s], predicts
-    for moving that output at position p from its corrupt to its clean value, over the difference of the metrics as in
-    activation_patch. The metric is differentiable. It works as well when the model's parameters are frozen. No parameter's
-    `.grad` changes, and the result carries no graph; afterwards the model is as it was.
+    Entry [s, p] is the change of the metric that its gradient, taken in the corrupt run at the output of
+    sites[s], predicts for moving that output at position p from its corrupt to its clean value, over the
+    difference of the metrics as in activation_patch. The metric is differentiable. It works as well when the
+    model's parameters are frozen. No parameter's `.grad` changes, and the result carries no graph; afterwards
+    the model is as it was.
 
-    Shapes: clean, corrupt (b t) -> (len(sites), t), in the dtype of the metric. Each site's output is (b t ...).
+    Shapes: clean, corrupt (b t) -> (len(sites), t), in the dtype of the metric. Each site's output is (b t
+        ...).
     Raises: ValueError when the clean and the corrupt metric are equal.
     Source: Nanda 2023; Syed et al. 2023, section 3.
     """
@@ -401,9 +415,10 @@ def attribution_patch(
 def integrated_gradients(f: Callable[[Tensor], Tensor], x: Tensor, baseline: Tensor, steps: int) -> Tensor:
     """Attribute f(x) - f(baseline) to the entries of x: integrate the gradient along the straight line between the two.
 
-    f gives one number per row, (n ...) -> (n), each row by itself; it may be asked with any number of rows at once. The
-    integral is taken with `steps` points by the midpoint rule or by Gauss-Legendre: of each row f is asked at exactly `steps`
-    points, all of them on the line, and the result is exact for a quadratic f from one point on.
+    f gives one number per row, (n ...) -> (n), each row by itself; it may be asked with any number of rows at
+    once. The integral is taken with `steps` points by the midpoint rule or by Gauss-Legendre: of each row f
+    is asked at exactly `steps` points, all of them on the line, and the result is exact for a quadratic f
+    from one point on.
     x is not modified, and the result carries no graph.
 
     Shapes: x (b ...), baseline the same or anything that broadcasts to it -> as x.
@@ -422,11 +437,13 @@ def integrated_gradients(f: Callable[[Tensor], Tensor], x: Tensor, baseline: Ten
 def steering_vector(model: TinyGPT, pos: Tensor, neg: Tensor, layer: int, pos_mask: Tensor, neg_mask: Tensor) -> Tensor:
     """Return the direction from one kind of text to another: the difference of two means of the stream before block `layer`.
 
-    Each mean is taken over all places where the kind's mask is true, every such place counting the same, whatever row it is in.
-    Where the mask is false (padding, say) nothing is taken from. The result carries no graph; afterwards the model is as it was.
+    Each mean is taken over all places where the kind's mask is true, every such place counting the same,
+    whatever row it is in. Where the mask is false (padding, say) nothing is taken from. The result carries no
+    graph; afterwards the model is as it was.
 
     Shapes: pos (b1 t1), neg (b2 t2), their masks alike, dtype bool, each with a true entry -> (d_model).
-    Source: Turner et al. 2023, section 3 (activation addition); Rimsky et al. 2024, section 3 (difference of means).
+    Source: Turner et al. 2023, section 3 (activation addition); Rimsky et al. 2024, section 3 (difference of
+        means).
     """
     site = f"blocks.{layer}.resid_pre"
     towards, away = (
@@ -438,8 +455,8 @@ def steering_vector(model: TinyGPT, pos: Tensor, neg: Tensor, layer: int, pos_ma
 def steer(model: TinyGPT, tokens: Tensor, vector: Tensor, layer: int, alpha: float, mask: Tensor | None = None) -> Tensor:
     """Return the logits while alpha times the vector is added to the stream before block `layer`.
 
-    It is added at every position of every row, or where the mask is true. With alpha = 0 the logits are those of the model, bit
-    for bit. Afterwards the model is as it was.
+    It is added at every position of every row, or where the mask is true. With alpha = 0 the logits are those
+    of the model, bit for bit. Afterwards the model is as it was.
 
     Shapes: tokens (b t), vector (d_model), mask (b t), dtype bool -> (b t d_vocab).
     Source: Turner et al. 2023, section 3; Rimsky et al. 2024, section 3.

@@ -46,8 +46,8 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """A decoder that shows everything and lets everything be edited on the way.
 
-    Vectors are rows, so x @ W applies W. Parameters: W_E (v d), W_pos (c d), W_U (d v); in blocks[l]: W_Q, W_K, W_V
-    (h d e), W_O (h e d), and with an MLP W_in (d m), b_in, W_out (m d), b_out.
+    Vectors are rows, so x @ W applies W. Parameters: W_E (v d), W_pos (c d), W_U (d v); in blocks[l]: W_Q,
+    W_K, W_V (h d e), W_O (h e d), and with an MLP W_in (d m), b_in, W_out (m d), b_out.
     """
 
     def __init__(self, cfg: Config) -> None:
@@ -65,13 +65,14 @@ class Transformer(nn.Module):
     def forward(self, tokens: Tensor, edit: Edit | None = None) -> Tensor:
         """Return the logits. At every point of the list, `edit(name, value)` may look, and may return a replacement.
 
-        Shapes: tokens (b t), int64 -> logits (b t v). With l the layer, the points are, in the order in which they come:
-            embed                                                   (b t d)    token plus position
-            blocks.l.q_in, blocks.l.k_in, blocks.l.v_in             (b t h d)  what each head reads, before its norm
-            blocks.l.scores (before mask and softmax), .pattern     (b h t t)  query by key
-            blocks.l.head_out                                       (b t h d)  what each head adds to the stream
-            blocks.l.mlp_in, blocks.l.mlp_out                       (b t d)    only with an MLP; mlp_in is before its norm
-            final                                                   (b t d)    the stream that the final norm and W_U read
+        Shapes: tokens (b t), int64 -> logits (b t v). With l the layer, the points are, in the order in which
+        they come:
+            embed                                            (b t d)    token plus position
+            blocks.l.q_in, blocks.l.k_in, blocks.l.v_in      (b t h d)  what each head reads, before its norm
+            blocks.l.scores (before mask and softmax), .pattern (b h t t) query by key
+            blocks.l.head_out                                (b t h d)  what each head adds to the stream
+            blocks.l.mlp_in, blocks.l.mlp_out                (b t d)    only with an MLP; mlp_in is before its norm
+            final                                            (b t d)    the stream that the final norm and W_U read
         """
 
         def at(name: str, value: Tensor) -> Tensor:
@@ -138,12 +139,12 @@ TEMPLATES = (
 def repeated_batch(b: int, t: int, vocab: int, min_period: int, max_period: int, gen: torch.Generator) -> tuple[Tensor, ...]:
     """Draw rows in which a random block repeats, each row with a period of its own: return (tokens, periods, mask).
 
-    Position 0 of every row is the BOS token, 0. Behind it the row repeats a block of p random tokens until it is full, so
-    that token i equals token i - p for every i > p. The period p is uniform over min_period, ..., max_period (both
-    included) and independent from row to row; the tokens of the block are independent and uniform over 1, ..., vocab - 1.
-    `mask` says which tokens a lookup can predict: it is True at i where the token before, i - 1, has an earlier copy in the
-    row's first block, i.e. at i >= p + 2. Token p + 1 is a copy too, but what stands before it is seen for the first time.
-    All randomness comes from `gen`.
+    Position 0 of every row is the BOS token, 0. Behind it the row repeats a block of p random tokens until it
+    is full, so that token i equals token i - p for every i > p. The period p is uniform over min_period, ...,
+    max_period (both included) and independent from row to row; the tokens of the block are independent and
+    uniform over 1, ..., vocab - 1. `mask` says which tokens a lookup can predict: it is True at i where the
+    token before, i - 1, has an earlier copy in the row's first block, i.e. at i >= p + 2. Token p + 1 is a
+    copy too, but what stands before it is seen for the first time. All randomness comes from `gen`.
 
     Shapes: -> tokens (b t) int64, periods (b) int64, mask (b t) bool.
     Source: Olsson et al. 2022, "Argument 4" and the definition of their repeated random sequences.
@@ -163,9 +164,9 @@ def head_scores(patterns: Tensor, periods: Tensor) -> tuple[Tensor, Tensor, Tens
         previous: from query i to key i - 1, for every i >= 1.
         duplicate: from query i to key i - p, the last copy of the same token, for every i >= p + 1.
         induction: from query i to key i - p + 1, what followed the last copy, for every i >= p + 1.
-    A score is the mean of the attention over all the queries of all the rows together, each query counting the same (a row
-    with a shorter period has more of them). Where no row has any
-    query of a kind, the score is 0.
+    A score is the mean of the attention over all the queries of all the rows together, each query counting
+    the same (a row with a shorter period has more of them). Where no row has any query of a
+    kind, the score is 0.
 
     Shapes: patterns (b h t t), query by key; periods (b), int64 -> three tensors (h), in the dtype of patterns.
     Source: Olsson et al. 2022, "Head activation evaluators".
@@ -186,8 +187,8 @@ def head_scores(patterns: Tensor, periods: Tensor) -> tuple[Tensor, Tensor, Tens
 def ov_circuit(model: Transformer, head: Head) -> tuple[Tensor, Tensor]:
     """Return the head's whole way from token to logits as a product of two thin matrices, (left, right).
 
-    left @ right is W_E W_V W_O W_U of this head, without positions and norms: entry (i, j) says how much attending to token
-    i raises the logit of token j. The v x v product itself is never formed.
+    left @ right is W_E W_V W_O W_U of this head, without positions and norms: entry (i, j) says how much
+    attending to token i raises the logit of token j. The v x v product itself is never formed.
 
     Shapes: -> left (v e), right (e v), with e = d_head.
     Source: Elhage et al. 2021, "Splitting attention head terms into query-key and output-value circuits".
@@ -200,8 +201,9 @@ def ov_circuit(model: Transformer, head: Head) -> tuple[Tensor, Tensor]:
 def copying_score(left: Tensor, right: Tensor) -> float:
     """Return the sum of the eigenvalues of left @ right over the sum of their magnitudes: 1 copies, -1 avoids copying.
 
-    Eigenvalues may be complex; they come in conjugate pairs, so the sum is real. The v x v product is never formed: the
-    eigenvalues of left @ right that are not 0 are those of right @ left. If all are 0, the score is 0.
+    Eigenvalues may be complex; they come in conjugate pairs, so the sum is real. The v x v product is never
+    formed: the eigenvalues of left @ right that are not 0 are those of right @ left. If all are 0, the score
+    is 0.
 
     Shapes: left (v e), right (e v).
     Source: Elhage et al. 2021, "Summarizing OV/QK matrices".
@@ -214,9 +216,9 @@ def copying_score(left: Tensor, right: Tensor) -> float:
 def qk_circuit(model: Transformer, head: Head, kind: str) -> tuple[Tensor, Tensor]:
     """Return the scores that a head gives to pairs of tokens or of positions, as two thin matrices (left, right).
 
-    With kind="token", entry (i, j) of left @ right is the score, scaled by 1 / sqrt(d_head), of a query at token i and a
-    key at token j, as far as it comes from the token embeddings alone. With kind="position" it is the same for positions
-    i and j. Norms are left out; the causal mask too.
+    With kind="token", entry (i, j) of left @ right is the score, scaled by 1 / sqrt(d_head), of a query at
+    token i and a key at token j, as far as it comes from the token embeddings alone. With kind="position" it
+    is the same for positions i and j. Norms are left out; the causal mask too.
 
     Shapes: -> left (n e), right (e n), with n the number of tokens or of positions.
     Raises: ValueError when kind is neither.
@@ -232,8 +234,8 @@ def qk_circuit(model: Transformer, head: Head, kind: str) -> tuple[Tensor, Tenso
 def composition(model: Transformer, first: Head, second: Head, kind: str) -> float:
     """Say how much of what the second head reads lies where the first head writes, from 0 to 1.
 
-    With OV = W_V W_O and QK = W_Q W_K^T (both d x d), rows being vectors, it is the Frobenius norm of a product, divided by
-    the product of the two Frobenius norms:
+    With OV = W_V W_O and QK = W_Q W_K^T (both d x d), rows being vectors, it is the Frobenius norm of a
+    product, divided by the product of the two Frobenius norms:
         kind="Q": the first head's OV, then what the second one's queries see: OV QK.
         kind="K": the first head's OV, then what the second one's keys see: OV QK^T.
         kind="V": the first head's OV, then the second one's OV.
@@ -258,9 +260,9 @@ def composition(model: Transformer, first: Head, second: Head, kind: str) -> flo
 def composition_baseline(d_model: int, d_head: int, n: int, gen: torch.Generator) -> float:
     """Return the mean composition of n pairs of heads that know nothing of each other.
 
-    For each pair draw A, C (d_model x d_head) and B, D (d_head x d_model) with independent normal entries; the two maps are
-    A B and C D, and their composition is the ratio of Frobenius norms as in `composition`, for (A B)(C D). All randomness
-    comes from `gen`.
+    For each pair draw A, C (d_model x d_head) and B, D (d_head x d_model) with independent normal entries;
+    the two maps are A B and C D, and their composition is the ratio of Frobenius norms as in `composition`,
+    for (A B)(C D). All randomness comes from `gen`.
 
     Source: Elhage et al. 2021, the footnote on composition of random matrices.
     """
@@ -276,17 +278,20 @@ def composition_baseline(d_model: int, d_head: int, n: int, gen: torch.Generator
 def ioi_dataset(n: int, templates: Sequence[str], gen: torch.Generator) -> dict[str, Tensor]:
     """Draw n prompts in which one name comes twice and the other one is the answer, and their corrupted partners.
 
-    For each row independently: a template, uniform; two different names, uniform over ordered pairs; one of them is S, the
-    subject, who comes twice, the other one IO, the indirect object and the answer. With probability 1/2 the order of the
-    first two names (the slots A and B) is IO, S, otherwise S, IO. Every F is a filler of its own, uniform over FILLERS. The
-    corrupted prompt has the same template and the same fillers, but three names (at the slots A, B and S) that differ from
-    each other and from IO and S of its row, uniform among those. Rows shorter than the longest of the given templates
-    are filled with PAD on the right. Words are numbered by VOCABULARY. All randomness comes from `gen`.
+    For each row independently: a template, uniform; two different names, uniform over ordered pairs; one of
+    them is S, the subject, who comes twice, the other one IO, the indirect object and the answer. With
+    probability 1/2 the order of the first two names (the slots A and B) is IO, S, otherwise S, IO. Every F is
+    a filler of its own, uniform over FILLERS. The corrupted prompt has the same template and the same
+    fillers, but three names (at the slots A, B and S) that differ from each other and from IO and S of its
+    row, uniform among those. Rows shorter than the longest of the given templates are filled with PAD on the
+    right. Words are numbered by VOCABULARY. All randomness comes from `gen`.
 
     Returns a dict:
-        clean, corrupt (n t): the prompts, int64, where t is the number of words of the longest of the given templates.
+        clean, corrupt (n t): the prompts, int64, where t is the number of words of the longest of the given
+        templates.
         io, s (n): the two names, as tokens.
-        io_at, s1_at, s2_at, end (n): positions of IO, of the first and the second S, and of the last word of the prompt.
+        io_at, s1_at, s2_at, end (n): positions of IO, of the first and the second S, and of the last word of
+        the prompt.
         template (n): which of the given templates, from 0.
     Source: Wang et al. 2022, section 2 and appendix A ("ABC" is their name for the corrupted prompts).
     """
@@ -338,15 +343,17 @@ def path_patch(
 ) -> Tensor:
     """Return the logits of the corrupted run if only one connection carried what it carries in the clean run.
 
-    The connection leads from the output of `sender` to the input of the `receivers`: to what their queries, keys or values
-    read, for kind "q", "k", "v"; with kind "logits" it leads to the final stream, and `receivers` is ignored.
-        1. Run on `corrupt`, with every head's output frozen to its own in the corrupted run, but the sender's to its own in
-           the clean run. With freeze_mlps=True the MLPs are frozen to the corrupted run too; otherwise they are recomputed,
-           and the connections through MLPs are included. Note what each receiver reads in this run.
-        2. Run on `corrupt` again; let each receiver read, at its `kind` input, what was noted, and nothing else be edited.
-           Everything behind the receivers follows from it.
-    Norms are never frozen: each is recomputed from what it is given. The model's parameters stay as they are, and no
-    gradient is recorded.
+    The connection leads from the output of `sender` to the input of the `receivers`: to what their queries,
+    keys or values read, for kind "q", "k", "v"; with kind "logits" it leads to the final stream, and
+    `receivers` is ignored.
+        1. Run on `corrupt`, with every head's output frozen to its own in the corrupted run, but the sender's
+           to its own in the clean run. With freeze_mlps=True the MLPs are frozen to the corrupted run too;
+           otherwise they are recomputed, and the connections through MLPs are included. Note what each
+           receiver reads in this run.
+        2. Run on `corrupt` again; let each receiver read, at its `kind` input, what was noted, and nothing
+           else be edited. Everything behind the receivers follows from it.
+    Norms are never frozen: each is recomputed from what it is given. The model's parameters stay as they are,
+    and no gradient is recorded.
 
     Shapes: clean, corrupt (b t) -> logits (b t v).
     Raises: ValueError when kind is none of the four.
@@ -385,11 +392,14 @@ def path_patch(
 def circuit_metrics(model: Transformer, circuit: Sequence[Head], data: dict[str, Tensor]) -> tuple[float, float, list[float]]:
     """Test a claimed circuit by taking heads away: return (faithfulness, completeness, minimality).
 
-    F(K) is the mean logit difference over the clean prompts of `data` (made by `ioi_dataset`) when every head outside the
-    set K is mean-ablated: its output is replaced, at each position, by its mean over the *corrupted* prompts of the same
-    template as the row's. Everything else is computed as usual. M is the set of all heads, {} the empty set.
-        faithfulness = (F(circuit) - F({})) / (F(M) - F({})): how much of the behaviour the circuit restores alone. 1 for M.
-        completeness = (F(M without circuit) - F({})) / (F(M) - F({})): how much is left without it. 0 if nothing is.
+    F(K) is the mean logit difference over the clean prompts of `data` (made by `ioi_dataset`) when every head
+    outside the set K is mean-ablated: its output is replaced, at each position, by its mean over the
+    *corrupted* prompts of the same template as the row's. Everything else is computed as usual. M is the set
+    of all heads, {} the empty set.
+        faithfulness = (F(circuit) - F({})) / (F(M) - F({})): how much of the behaviour the circuit restores
+            alone. 1 for M.
+        completeness = (F(M without circuit) - F({})) / (F(M) - F({})): how much is left without it. 0 if
+            nothing is.
         minimality, one number per head of the circuit, in its order:
             (F(circuit) - F(circuit without the head)) / (F(M) - F({})).
 
@@ -422,17 +432,19 @@ def circuit_metrics(model: Transformer, circuit: Sequence[Head], data: dict[str,
 def prune_edges(model: Transformer, data: dict[str, Tensor], tau: float) -> set[tuple[str, str]]:
     """Remove every connection that the model can do without, from the output backwards; return those that are left.
 
-    The model has attention layers only. Senders are "embed" and the heads, written "0.1" for head 1 of layer 0; receivers
-    are the heads (queries, keys and values together) and "logits". There is an edge (sender, receiver) from every sender to
-    every receiver behind it: "embed" and all heads to "logits", "embed" and the heads of earlier layers to each head. A
-    receiver reads the sum, over all senders before it, of what the sender writes in the present run on data["clean"] where
-    the edge is there, and of what it writes in the ordinary run on data["corrupt"] where the edge has been removed.
+    The model has attention layers only. Senders are "embed" and the heads, written "0.1" for head 1 of layer
+    0; receivers are the heads (queries, keys and values together) and "logits". There is an edge (sender,
+    receiver) from every sender to every receiver behind it: "embed" and all heads to "logits", "embed" and
+    the heads of earlier layers to each head. A receiver reads the sum, over all senders before it, of what
+    the sender writes in the present run on data["clean"] where the edge is there, and of what it writes in
+    the ordinary run on data["corrupt"] where the edge has been removed.
 
-    Go through the receivers once: "logits" first, then the heads from the last layer to the first, and in a layer from the
-    highest number to the lowest. For each, go through its senders in the same order (heads of the latest layer first, in a
-    layer from the highest number down, "embed" last). Remove the edge; if that raises the mean over the rows of
-    KL(full model || pruned model), taken between the next-token distributions at each row's data["end"], by less than tau
-    over its value before this removal, the edge stays removed; otherwise it is put back.
+    Go through the receivers once: "logits" first, then the heads from the last layer to the first, and in a
+    layer from the highest number to the lowest. For each, go through its senders in the same order (heads of
+    the latest layer first, in a layer from the highest number down, "embed" last). Remove the edge; if that
+    raises the mean over the rows of KL(full model || pruned model), taken between the next-token
+    distributions at each row's data["end"], by less than tau over its value before this removal, the edge
+    stays removed; otherwise it is put back.
 
     Raises: ValueError when the model has an MLP.
     Source: Conmy et al. 2023, algorithm 1 (ACDC).
@@ -491,12 +503,13 @@ def prune_edges(model: Transformer, data: dict[str, Tensor], tau: float) -> set[
 def find_the_heads(model: Transformer, tokens: Tensor, periods: Tensor, mask: Tensor) -> tuple[dict[str, list[Head]], Tensor]:
     """Find which heads of an unknown model make it repeat sequences, and prove it: return (roles, effects).
 
-    The batch is one of `repeated_batch`. `effects[l, h]` is what head (l, h) is worth: the mean log-probability that the
-    model gives to the right next token, over all positions i for which mask[:, i + 1] is True, minus the same mean when the
-    head is mean-ablated (its output is replaced, at each position, by its mean over the rows of the batch in the unedited
-    run). `roles` has the keys "previous", "duplicate" and "induction"; each lists the heads, in ascending order, whose
-    score of that name (see `head_scores`) is at least 0.4 *and* whose effect is at least 0.05. A head that looks the part and
-    has no effect is a decoy and is not listed.
+    The batch is one of `repeated_batch`. `effects[l, h]` is what head (l, h) is worth: the mean
+    log-probability that the model gives to the right next token, over all positions i for which mask[:, i +
+    1] is True, minus the same mean when the head is mean-ablated (its output is replaced, at each position,
+    by its mean over the rows of the batch in the unedited run). `roles` has the keys "previous", "duplicate"
+    and "induction"; each lists the heads, in ascending order, whose score of that name (see `head_scores`) is
+    at least 0.4 *and* whose effect is at least 0.05. A head that looks the part and has no effect is a decoy
+    and is not listed.
 
     Shapes: tokens (b t), periods (b), mask (b t) -> effects (n_layers n_heads).
     """

@@ -49,8 +49,8 @@ def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
 def project(delta: Tensor, eps: float, p: float) -> Tensor:
     """Return, for each example, the point of the lp ball of radius eps around 0 that is nearest to delta.
 
-    Nearest in the Euclidean sense, whatever p is. Example i is delta[i], with all its entries taken as one vector. What
-    lies in the ball already comes back bit for bit. delta is not modified.
+    Nearest in the Euclidean sense, whatever p is. Example i is delta[i], with all its entries taken as one
+    vector. What lies in the ball already comes back bit for bit. delta is not modified.
 
     Shapes: delta (b ...) -> (b ...), in the dtype of delta; b may be 0. p is math.inf, 2 or 1; eps >= 0.
     Raises: ValueError when p is none of the three.
@@ -79,12 +79,13 @@ def loss_gradient(
 ) -> tuple[Tensor, Tensor]:
     """Return (losses, gradient): each example's own loss, and its derivative by that example's own pixels.
 
-    One query: the model is called once, on the whole batch, in eval mode, and once differentiated. An example's gradient is
-    the same in any batch. Nothing is left behind: x, its .grad, the .grad of every parameter of the model and the mode of
-    each of its parts are as before, and what is returned does not require gradients. It works also where the caller has
-    switched gradients off.
+    One query: the model is called once, on the whole batch, in eval mode, and once differentiated. An
+    example's gradient is the same in any batch. Nothing is left behind: x, its .grad, the .grad of every
+    parameter of the model and the mode of each of its parts are as before, and what is returned does not
+    require gradients. It works also where the caller has switched gradients off.
 
-    Shapes: x (b ...), y (b) int64; loss takes logits (b k) and y, and gives (b) -> losses (b), gradient (b ...).
+    Shapes: x (b ...), y (b) int64; loss takes logits (b k) and y, and gives (b) -> losses (b), gradient (b
+        ...).
     Source: Goodfellow et al. 2015, section 4.
     """
     x = x.detach().clone().requires_grad_()
@@ -100,8 +101,9 @@ def fgsm(
 ) -> Tensor:
     """Change every pixel by eps, in the direction in which the cross-entropy rises, then clip to [clip[0], clip[1]].
 
-    With `targeted`, y are the classes that the model shall say: then the cross-entropy shall fall. A pixel whose derivative
-    is 0 stays where it is. One query of the model, under the conditions of loss_gradient. x is not modified.
+    With `targeted`, y are the classes that the model shall say: then the cross-entropy shall fall. A pixel
+    whose derivative is 0 stays where it is. One query of the model, under the conditions of loss_gradient. x
+    is not modified.
 
     Shapes: x (b ...) with pixels in [clip[0], clip[1]], y (b) int64 -> (b ...).
     Source: Goodfellow et al. 2015, section 4.
@@ -114,11 +116,11 @@ def fgsm(
 def random_in_ball(shape: Sequence[int], eps: float, p: float, gen: torch.Generator) -> Tensor:
     """Draw one point per example, uniformly by volume, from the lp ball of radius eps around 0.
 
-    Every region of the ball is hit in proportion to its volume; the examples are independent; all randomness comes from
-    `gen`. No point lies outside, but for rounding.
+    Every region of the ball is hit in proportion to its volume; the examples are independent; all randomness
+    comes from `gen`. No point lies outside, but for rounding.
 
-    Shapes: shape is (b ...), of which the first is the number of examples, and may be 0 -> a float32 tensor of that shape.
-    p is math.inf or 2.
+    Shapes: shape is (b ...), of which the first is the number of examples, and may be 0 -> a float32 tensor
+        of that shape. p is math.inf or 2.
     Raises: ValueError when p is neither.
     Source: Muller 1959 (directions from normal numbers); the law of the radius is yours to find.
     """
@@ -145,15 +147,15 @@ def pgd(
 ) -> Tensor:
     """Climb the cross-entropy inside the ball of radius eps around x and inside [0, 1], and return the best end point.
 
-    Each restart begins at a point drawn uniformly from the ball (random_in_ball, with `gen`; of x + draw, what lies outside
-    [0, 1] is clipped) and makes `steps` steps. A step moves by alpha times the sign of the gradient (norm math.inf), or by
-    alpha times the gradient divided by its Euclidean length, per example (norm 2; a gradient of length 0 moves nothing).
-    Then the point is projected on the ball around x and clipped to [0, 1]. For every example separately the result is the
-    end point, of all restarts, at which its own loss is highest. A point met on the way may take its place if its loss is
-    at least as high.
+    Each restart begins at a point drawn uniformly from the ball (random_in_ball, with `gen`; of x + draw,
+    what lies outside [0, 1] is clipped) and makes `steps` steps. A step moves by alpha times the sign of the
+    gradient (norm math.inf), or by alpha times the gradient divided by its Euclidean length, per example
+    (norm 2; a gradient of length 0 moves nothing). Then the point is projected on the ball around x and
+    clipped to [0, 1]. For every example separately the result is the end point, of all restarts, at which its
+    own loss is highest. A point met on the way may take its place if its loss is at least as high.
 
-    Every query lies in the ball and in [0, 1]; the model is asked in eval mode; per example there are no more than
-    restarts * (steps + 1) queries. All randomness comes from `gen`. x is not modified.
+    Every query lies in the ball and in [0, 1]; the model is asked in eval mode; per example there are no more
+    than restarts * (steps + 1) queries. All randomness comes from `gen`. x is not modified.
 
     Shapes: x (b ...) with pixels in [0, 1], y (b) int64 -> (b ...), in the dtype of x. norm is math.inf or 2.
     Source: Madry et al. 2018, sections 2.1 and 3.1 (restarts).
@@ -180,7 +182,8 @@ def margin_loss(logits: Tensor, y: Tensor) -> Tensor:
     """Return the largest logit of another class, minus the logit of y: positive exactly when the model says another class.
 
     Shapes: logits (b k) with k >= 2, y (b) int64 -> (b).
-    Source: Carlini and Wagner 2017, section V.A (the objective f6, without confidence, for an attack without a target).
+    Source: Carlini and Wagner 2017, section V.A (the objective f6, without confidence, for an attack without
+        a target).
     """
     own = F.one_hot(y, logits.shape[1]).bool()
     return logits.masked_fill(own, -math.inf).amax(dim=1) - logits[own]
@@ -189,8 +192,8 @@ def margin_loss(logits: Tensor, y: Tensor) -> Tensor:
 def dlr_loss(logits: Tensor, y: Tensor) -> Tensor:
     """Return the margin_loss, divided by (the largest logit minus the third largest, plus 1e-12).
 
-    Largest and third largest are of all k classes, y included. The loss does not change when a constant is added to the
-    logits, nor when they are multiplied by a positive one.
+    Largest and third largest are of all k classes, y included. The loss does not change when a constant is
+    added to the logits, nor when they are multiplied by a positive one.
 
     Shapes: logits (b k), y (b) int64 -> (b).
     Raises: ValueError when k < 3.
@@ -221,8 +224,8 @@ def targeted_dlr(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
 def apgd_checkpoints(steps: int) -> list[int]:
     """Return the checkpoints of a run of `steps` steps, in increasing order, each once, none above `steps`.
 
-    They are ceil(p_j * steps) for j = 1, 2, ..., where p_0 = 0, p_1 = 0.22 and p_(j+1) = p_j + max(p_j - p_(j-1) - 0.03, 0.06)
-    are exact hundredths (with 100 steps: 22, 41, 57, 70, 80, 87, 93, 99).
+    They are ceil(p_j * steps) for j = 1, 2, ..., where p_0 = 0, p_1 = 0.22 and p_(j+1) = p_j + max(p_j -
+    p_(j-1) - 0.03, 0.06) are exact hundredths (with 100 steps: 22, 41, 57, 70, 80, 87, 93, 99).
 
     Source: Croce and Hein 2020, section 3.
     """
@@ -241,24 +244,28 @@ def apgd(
 ) -> Tensor:
     """Climb a loss inside the l-infinity ball around x and inside [0, 1], choosing the step size alone; return the best point.
 
-    P(z) is z, clipped to the ball and to [0, 1]; s is the sign of the gradient at the current point x_k. Every example has
-    its own step size eta, at first 2 * eps, its own best point and its own decisions. From x_0 = x:
+    P(z) is z, clipped to the ball and to [0, 1]; s is the sign of the gradient at the current point x_k.
+    Every example has its own step size eta, at first 2 * eps, its own best point and its own decisions. From
+    x_0 = x:
 
         x_1     = P(x_0 + eta * s)
         z       = P(x_k + eta * s)
         x_(k+1) = P(x_k + 0.75 * (z - x_k) + 0.25 * (x_k - x_(k-1)))          for k >= 1
 
-    The best point is the one of highest loss so far (at equal losses the earlier one). When x_k has been evaluated and k is
-    a checkpoint, the example's step size is halved and its x_k is replaced by the best point (x_(k-1) stays) if
-      1. of the steps since the checkpoint before (or since the start) fewer than three quarters raised the loss above that
-         of the point from which they were made, or
-      2. at the checkpoint before, the step size was not halved, and the highest loss has not changed since. (There is no
-         checkpoint before the first one, so there this condition does not apply.)
+    The best point is the one of highest loss so far (at equal losses the earlier one). When x_k has been
+    evaluated and k is a checkpoint, the example's step size is halved and its x_k is replaced by the best
+    point (x_(k-1) stays) if
+      1. of the steps since the checkpoint before (or since the start) fewer than three quarters raised the
+         loss above that of the point from which they were made, or
+      2. at the checkpoint before, the step size was not halved, and the highest loss has not changed since.
+         (There is no checkpoint before the first one, so there this condition does not apply.)
 
-    There are `steps` steps, so per example steps + 1 queries, and one more per checkpoint at most if you ask again at a
-    best point. Every query lies in the ball and in [0, 1], in eval mode. There is no randomness. x is not modified.
+    There are `steps` steps, so per example steps + 1 queries, and one more per checkpoint at most if you ask
+    again at a best point. Every query lies in the ball and in [0, 1], in eval mode. There is no randomness. x
+    is not modified.
 
-    Shapes: x (b ...) with pixels in [0, 1], y (b) int64; loss takes logits (b k) and y, and gives (b) -> (b ...).
+    Shapes: x (b ...) with pixels in [0, 1], y (b) int64; loss takes logits (b k) and y, and gives (b) -> (b
+        ...).
     Source: Croce and Hein 2020, section 3 and algorithm 1.
     """
 
@@ -297,9 +304,9 @@ def apgd(
 def square_side(i: int, queries: int, side: int, p: float = 0.8) -> int:
     """Return the side of the square that query number i changes, in an image of side * side pixels.
 
-    At first the square covers the share p of the image. The share is halved each time that 10000 * i / queries has passed
-    one of 10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000 (is larger than it). The side is the nearest integer to that of a
-    square of this area, at least 1 and at most `side`.
+    At first the square covers the share p of the image. The share is halved each time that 10000 * i /
+    queries has passed one of 10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000 (is larger than it). The side is
+    the nearest integer to that of a square of this area, at least 1 and at most `side`.
 
     Source: Andriushchenko et al. 2020, section 3, and the schedule of its published code.
     """
@@ -310,15 +317,16 @@ def square_side(i: int, queries: int, side: int, p: float = 0.8) -> int:
 def square_attack(model: nn.Module, x: Tensor, y: Tensor, eps: float, queries: int, gen: torch.Generator) -> Tensor:
     """Raise the margin_loss inside the l-infinity ball and [0, 1] by random search, from logits alone.
 
-    Query number 0 is x with vertical stripes: for every example, channel and column, all pixels are moved by +eps or all by
-    -eps, at random, and clipped to [0, 1]. Query number i = 1, 2, ... proposes, for every example, the best point so far with
-    one square changed, of square_side(i, queries, side) pixels on each side, placed uniformly where it fits: inside it, every
-    channel of x is moved by +eps or by -eps as a whole, at random, and clipped to [0, 1]. The proposal becomes the best point
-    if its margin_loss is higher. Return the best points.
+    Query number 0 is x with vertical stripes: for every example, channel and column, all pixels are moved by
+    +eps or all by -eps, at random, and clipped to [0, 1]. Query number i = 1, 2, ... proposes, for every
+    example, the best point so far with one square changed, of square_side(i, queries, side) pixels on each
+    side, placed uniformly where it fits: inside it, every channel of x is moved by +eps or by -eps as a
+    whole, at random, and clipped to [0, 1]. The proposal becomes the best point if its margin_loss is higher.
+    Return the best points.
 
-    Per example there are at most `queries` queries. An example that is misclassified needs no more of them (further ones are
-    allowed within the budget, as its margin_loss still rises). No gradient is asked for. The model is asked in eval mode,
-    all randomness comes from `gen`, and x is not modified.
+    Per example there are at most `queries` queries. An example that is misclassified needs no more of them
+    (further ones are allowed within the budget, as its margin_loss still rises). No gradient is asked for.
+    The model is asked in eval mode, all randomness comes from `gen`, and x is not modified.
 
     Shapes: x (b c side side) with pixels in [0, 1], y (b) int64 -> (b c side side). queries >= 1.
     Source: Andriushchenko et al. 2020, section 3 and algorithms 1 and 2.
@@ -352,20 +360,20 @@ def cw_l2(
 ) -> tuple[Tensor, Tensor]:
     """Look for the nearest misclassified image, in the Euclidean sense: return (adv, found).
 
-    The image is written x' = (tanh(w) + 1) / 2, so that it lies in [0, 1] whatever w is; w starts where x' is x (bring x a
-    little away from 0 and 1 first: 1e-6 is enough, and more than 1e-4 too much). Adam (learning rate lr, `steps` steps, begun
-    anew for each c) minimises, per example,
+    The image is written x' = (tanh(w) + 1) / 2, so that it lies in [0, 1] whatever w is; w starts where x' is
+    x (bring x a little away from 0 and 1 first: 1e-6 is enough, and more than 1e-4 too much). Adam (learning
+    rate lr, `steps` steps, begun anew for each c) minimises, per example,
 
         |x' - x|^2 + c * max(-margin_loss(logits of x', y), 0)
 
-    The first c is given, the same for all examples. c_search values of c are tried in all, chosen for every example by
-    itself: after a c with which any x' was misclassified, c was large enough: go on half way between it and the largest c
-    known to be too small (0 if none is); otherwise go on half way to the smallest one known to be large enough, or to ten
-    times c if none is.
+    The first c is given, the same for all examples. c_search values of c are tried in all, chosen for every
+    example by itself: after a c with which any x' was misclassified, c was large enough: go on half way
+    between it and the largest c known to be too small (0 if none is); otherwise go on half way to the
+    smallest one known to be large enough, or to ten times c if none is.
 
-    adv is, of all x' that were evaluated and misclassified (margin_loss above 0), the one nearest to x, over all values of
-    c; found says where there is one; where there is none, adv is x. The model is asked in eval mode, no more than
-    c_search * (steps + 1) times per example. x is not modified.
+    adv is, of all x' that were evaluated and misclassified (margin_loss above 0), the one nearest to x, over
+    all values of c; found says where there is one; where there is none, adv is x. The model is asked in eval
+    mode, no more than c_search * (steps + 1) times per example. x is not modified.
 
     Shapes: x (b ...) with pixels in [0, 1], y (b) int64 -> adv (b ...), found (b) bool.
     Source: Carlini and Wagner 2017, sections V.A (objective), V.B (change of variables) and VI.A.
@@ -406,14 +414,16 @@ def robust_accuracy(
 ) -> dict[str, object]:
     """Count the examples that survive everything: classified rightly as they are, and after each of the attacks.
 
-    The attacks are made in the order of the mapping, each as attack(model, x, y), on batches of at most batch_size examples.
-    An attack gets only examples that still stand: what the model gets wrong without any attack, or has lost to an earlier
-    one, is not attacked again; an attack for which nothing is left is not called. An example is lost when the model's answer
-    (the largest logit) at the attacked point is not y. The model is asked in eval mode.
+    The attacks are made in the order of the mapping, each as attack(model, x, y), on batches of at most
+    batch_size examples. An attack gets only examples that still stand: what the model gets wrong without any
+    attack, or has lost to an earlier one, is not attacked again; an attack for which nothing is left is not
+    called. An example is lost when the model's answer (the largest logit) at the attacked point is not y. The
+    model is asked in eval mode.
 
     Return a dict with
         "clean": float, the share of the examples that the model gets right as they are;
-        "left": dict with, for each attack's name, the share of all examples that stand after this attack and those before it;
+        "left": dict with, for each attack's name, the share of all examples that stand after this attack and
+            those before it;
         "robust": float, the share of all examples that stand in the end;
         "standing": bool tensor (n), which ones they are.
 
@@ -445,19 +455,22 @@ def masking_report(
 ) -> dict[str, bool]:
     """Ask five questions whose answer is no for a model whose gradients can be trusted; True is a sign of masking.
 
-    Accuracies are shares of all examples. PGD is yours with the l-infinity norm, 20 steps of a quarter of its eps and one
-    restart. "Clearly" means by more than 0.1.
+    Accuracies are shares of all examples. PGD is yours with the l-infinity norm, 20 steps of a quarter of its
+    eps and one restart. "Clearly" means by more than 0.1.
 
         "more_steps":    is the accuracy under PGD clearly higher than under fgsm with the same eps?
         "unbounded_eps": is the accuracy under PGD with eps = 1, which may change anything, above 0.1?
         "random_search": is the accuracy under square_attack, with 300 queries, clearly lower than under PGD?
-        "transfer":      is the accuracy on PGD's results against the surrogate clearly lower than on those against the model?
-        "flat_loss":     is, for more than half of the examples, every entry of the cross-entropy's gradient at x below 1e-12
-                         in size?
+        "transfer":      is the accuracy on PGD's results against the surrogate clearly lower than on those
+                         against the model?
+        "flat_loss":     is, for more than half of the examples, every entry of the cross-entropy's gradient
+                         at x below 1e-12 in size?
 
-    The model may be random: ask it once for each accuracy. Both models are in eval mode. All randomness comes from `gen`.
+    The model may be random: ask it once for each accuracy. Both models are in eval mode. All randomness comes
+    from `gen`.
 
-    Shapes: data is x (n c side side) with pixels in [0, 1], y (n) int64 -> a dict of the five names, each with a plain bool.
+    Shapes: data is x (n c side side) with pixels in [0, 1], y (n) int64 -> a dict of the five names, each
+        with a plain bool.
     Source: Athalye et al. 2018 (Obfuscated Gradients), section 3.1; Carlini et al. 2019 (its checklist).
     """
     x, y = data
@@ -482,14 +495,14 @@ def eot_gradient(
 ) -> Tensor:
     """Estimate the gradient of the expected cross-entropy of the model on randomly transformed inputs, by n draws.
 
-    transform(x, seed) is differentiable in x, and random by its seed alone: the same seed, the same transformation. Draw n
-    seeds from `gen`, independently and uniformly from 0, ..., 2^31 - 1, and average over them the gradient of each example's
-    own loss by its own pixels, through model and transformation. The transformation is called n times, each time on the
-    whole batch; the conditions of loss_gradient hold.
+    transform(x, seed) is differentiable in x, and random by its seed alone: the same seed, the same
+    transformation. Draw n seeds from `gen`, independently and uniformly from 0, ..., 2^31 - 1, and average
+    over them the gradient of each example's own loss by its own pixels, through model and transformation. The
+    transformation is called n times, each time on the whole batch; the conditions of loss_gradient hold.
 
     Shapes: x (b ...), y (b) int64 -> (b ...).
-    Source: Athalye et al. 2018 (Synthesizing Robust Adversarial Examples), section 2.1; Athalye et al. 2018 (Obfuscated
-        Gradients), section 4.2.
+    Source: Athalye et al. 2018 (Synthesizing Robust Adversarial Examples), section 2.1; Athalye et al. 2018
+        (Obfuscated Gradients), section 4.2.
     """
     total = torch.zeros_like(x)
     for seed in torch.randint(2**31, (n,), generator=gen).tolist():
@@ -503,9 +516,10 @@ def eot_gradient(
 def bpda(module: Callable[[Tensor], Tensor], backward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """Return a function that computes module(x), and whose derivative is that of backward(x).
 
-    The value is module's, up to rounding, whether or not module can be differentiated. In a backward pass the incoming
-    gradient goes through `backward` at the same x, as if it had been computed instead; what module's own derivative would be
-    plays no role. `backward` gives a tensor of the shape of module's; with lambda x: x the gradient passes straight through.
+    The value is module's, up to rounding, whether or not module can be differentiated. In a backward pass the
+    incoming gradient goes through `backward` at the same x, as if it had been computed instead; what module's
+    own derivative would be plays no role. `backward` gives a tensor of the shape of module's; with lambda x:
+    x the gradient passes straight through.
 
     Source: Athalye et al. 2018 (Obfuscated Gradients), sections 4.1.1 and 4.1.2.
     """

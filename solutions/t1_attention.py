@@ -33,8 +33,9 @@ class GPTConfig:
 def causal_mask(q_len: int, k_len: int, offset: int = 0) -> Tensor:
     """Say which keys each query may see: itself and what came before, nothing later.
 
-    Query i stands at absolute position i + offset, key j at absolute position j. The entry is True where the query may
-    see the key. `offset` is the number of keys that were there before the first query (0, or the length of a cache).
+    Query i stands at absolute position i + offset, key j at absolute position j. The entry is True where the
+    query may see the key. `offset` is the number of keys that were there before the first query (0, or the
+    length of a cache).
 
     Shapes: -> (q k), dtype bool.
     Source: Vaswani et al. 2017, section 3.2.3.
@@ -46,14 +47,14 @@ def causal_mask(q_len: int, k_len: int, offset: int = 0) -> Tensor:
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, scale: float | None = None) -> tuple[Tensor, Tensor]:
     """Average the values, weighted by how well each key matches the query: return (out, pattern).
 
-    The scores q·k are multiplied by `scale`, which is 1 / sqrt(d) when it is None. `pattern` holds the weights: each of
-    its rows is a softmax over the keys that the query may see. Where `mask` is False the weight is exactly 0, however low
-    the other scores are. A query that may see no key at all gets zeros, in `pattern` and in `out`, and every gradient
-    stays finite. The inputs are not modified.
+    The scores q·k are multiplied by `scale`, which is 1 / sqrt(d) when it is None. `pattern` holds the
+    weights: each of its rows is a softmax over the keys that the query may see. Where `mask` is False the
+    weight is exactly 0, however low the other scores are. A query that may see no key at all gets zeros, in
+    `pattern` and in `out`, and every gradient stays finite. The inputs are not modified.
 
     Shapes: q (... q d), k (... k d), v (... k e), mask bool, broadcastable to (... q k)
-        -> out (... q e), pattern (... q k), in the dtype of q. The leading dimensions of q, k and v are equal; there may
-        be none.
+        -> out (... q e), pattern (... q k), in the dtype of q. The leading dimensions of q, k and v are
+        equal; there may be none.
     Source: Vaswani et al. 2017, equation 1 and section 3.2.1.
     """
     if scale is None:
@@ -72,12 +73,13 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, scale
 class MultiHeadAttention(nn.Module):
     """Causal self-attention with several heads, whose key/value heads may be shared by groups of query heads.
 
-    Every head is d_head = d_model // n_heads wide. There are n_kv_heads key heads and as many value heads (None: as many
-    as query heads); query head h reads key/value head h // (n_heads // n_kv_heads), so neighbours share.
+    Every head is d_head = d_model // n_heads wide. There are n_kv_heads key heads and as many value heads
+    (None: as many as query heads); query head h reads key/value head h // (n_heads // n_kv_heads), so
+    neighbours share.
 
     Parameters, no biases:
-        qkv: nn.Linear. The rows of its weight are all query heads, then all key heads, then all value heads, head after
-            head: ((n_heads + 2 n_kv_heads) d_head, d_model).
+        qkv: nn.Linear. The rows of its weight are all query heads, then all key heads, then all value heads,
+            head after head: ((n_heads + 2 n_kv_heads) d_head, d_model).
         out: nn.Linear. The columns of its weight are the heads in order: (d_model, n_heads d_head).
     Raises: ValueError when d_model is not a multiple of n_heads, or n_heads not of n_kv_heads.
     Source: Vaswani et al. 2017, section 3.2.2; Ainslie et al. 2023, section 2.2 (grouped queries).
@@ -111,8 +113,8 @@ class MultiHeadAttention(nn.Module):
 def sinusoidal(n: int, d: int) -> Tensor:
     """Return the sinusoidal encodings of the positions 0, 1, ..., n - 1.
 
-    Sines and cosines are interleaved: entries 2i and 2i+1 of a row are the sine and the cosine of one angle, which is the
-    position divided by 10000^(2i/d).
+    Sines and cosines are interleaved: entries 2i and 2i+1 of a row are the sine and the cosine of one angle,
+    which is the position divided by 10000^(2i/d).
 
     Shapes: -> (n d), dtype float32.
     Raises: ValueError when d is odd.
@@ -149,11 +151,12 @@ class LearnedPos(nn.Module):
 def rope(x: Tensor, positions: Tensor, theta: float = 10000.0) -> Tensor:
     """Rotate adjacent pairs of features by angles in proportion to the position.
 
-    The pair (x[..., 2i], x[..., 2i+1]), seen as a point of the plane, is turned counter-clockwise by the angle
-    position * theta^(-2i/d). The positions are arbitrary: in any order, repeated, different for every sequence of a batch.
-    x is not modified.
+    The pair (x[..., 2i], x[..., 2i+1]), seen as a point of the plane, is turned counter-clockwise by the
+    angle position * theta^(-2i/d). The positions are arbitrary: in any order, repeated, different for every
+    sequence of a batch. x is not modified.
 
-    Shapes: x (... t d), positions (t) or anything that broadcasts to (... t), integers -> (... t d), in the dtype of x.
+    Shapes: x (... t d), positions (t) or anything that broadcasts to (... t), integers -> (... t d), in the
+        dtype of x.
     Raises: ValueError when d is odd.
     Source: Su et al. 2021, section 3.4.2 (equation 34).
     """
@@ -170,8 +173,8 @@ def rope(x: Tensor, positions: Tensor, theta: float = 10000.0) -> Tensor:
 class RMSNorm(nn.Module):
     """Divide each vector by its root mean square, then scale every feature by a learned weight.
 
-    eps is added to the mean of the squares, under the root. float16 and bfloat16 inputs are computed in float32, from the
-    squares on, and come back in their own dtype.
+    eps is added to the mean of the squares, under the root. float16 and bfloat16 inputs are computed in
+    float32, from the squares on, and come back in their own dtype.
 
     Parameter: weight (d), at first ones.
     Shapes: (... d) -> (... d), in the dtype of the input.
@@ -193,8 +196,8 @@ class RMSNorm(nn.Module):
 class MLP(nn.Module):
     """The feed-forward layer, which works on each position alone, in one of three kinds.
 
-    "gelu", "gelu_tanh": down(g(up(x))), both layers with biases, where g is the exact GELU x·Phi(x), or its approximation
-        by tanh.
+    "gelu", "gelu_tanh": down(g(up(x))), both layers with biases, where g is the exact GELU x·Phi(x), or its
+        approximation by tanh.
     "swiglu": down(silu(gate(x)) * up(x)), no biases, where silu(z) = z·sigmoid(z).
 
     Parameters: up (and gate): nn.Linear, d_model to d_mlp; down: nn.Linear, d_mlp to d_model.
@@ -226,8 +229,8 @@ class Block(nn.Module):
     pre_norm=True: each sublayer reads the normalised stream, and what it returns is added to the stream itself.
     pre_norm=False: each sublayer reads the stream, what it returns is added, and the sum is normalised.
 
-    Sub-modules: norm1 (RMSNorm) and attn (MultiHeadAttention), then norm2 (RMSNorm) and mlp (MLP). Sizes, mlp_kind and eps
-    are the config's.
+    Sub-modules: norm1 (RMSNorm) and attn (MultiHeadAttention), then norm2 (RMSNorm) and mlp (MLP). Sizes,
+    mlp_kind and eps are the config's.
     Source: Xiong et al. 2020, figure 1 and table 1 (both orders, there with LayerNorm).
     """
 
@@ -251,12 +254,13 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """A decoder: token and learned position embeddings, pre-norm blocks, a final norm, the unembedding. No dropout.
 
-    Sub-modules: tok_emb (nn.Embedding), pos_emb (LearnedPos), blocks (nn.ModuleList of Block), norm_f (RMSNorm) and
-    unembed (nn.Linear without bias, d_model to d_vocab).
-    With cfg.tied the unembedding is the token embedding's own matrix: one Parameter, which parameters() yields once.
+    Sub-modules: tok_emb (nn.Embedding), pos_emb (LearnedPos), blocks (nn.ModuleList of Block), norm_f
+    (RMSNorm) and unembed (nn.Linear without bias, d_model to d_vocab).
+    With cfg.tied the unembedding is the token embedding's own matrix: one Parameter, which parameters()
+    yields once.
 
-    At first every matrix is normal with mean 0 and standard deviation 0.02, but for those that write into the residual
-    stream (attn.out and mlp.down): they have 0.02 / sqrt(2 n_layers). Biases are 0, norm weights 1.
+    At first every matrix is normal with mean 0 and standard deviation 0.02, but for those that write into the
+    residual stream (attn.out and mlp.down): they have 0.02 / sqrt(2 n_layers). Biases are 0, norm weights 1.
     Source: Radford et al. 2019, section 2.3.
     """
 
@@ -307,9 +311,10 @@ def param_count(cfg: GPTConfig) -> int:
 def flops_per_token(cfg: GPTConfig, t: int) -> float:
     """Count the floating-point operations of a forward pass over t tokens, divided by t.
 
-    A multiplication and an addition are two operations. Only matrix products count: the projections, the feed-forward
-    layers, the unembedding, and in every head all t x t scores and the average of the values (the causal half is computed,
-    then masked). Embeddings are looked up and cost nothing; biases, norms, softmax and activations are left out.
+    A multiplication and an addition are two operations. Only matrix products count: the projections, the
+    feed-forward layers, the unembedding, and in every head all t x t scores and the average of the values
+    (the causal half is computed, then masked). Embeddings are looked up and cost nothing; biases, norms,
+    softmax and activations are left out.
 
     Source: Kaplan et al. 2020, section 2.1 and table 1, there with fewer terms.
     """
@@ -324,15 +329,17 @@ def flops_per_token(cfg: GPTConfig, t: int) -> float:
 def hand_set_previous_token_head(cfg: GPTConfig) -> dict[str, Tensor]:
     """Choose every weight of GPT(cfg), by thought and without training, so that it repeats the token before.
 
-    Return a state dict that GPT(cfg).load_state_dict accepts: all names, all shapes. With it, for every sequence of length
-    2 to n_ctx and at every position i >= 1, head 0 of block 0 gives more than 0.99 of its attention to position i - 1, and
-    the largest logit, by more than 0.01, is that of token i - 1. What happens at position 0 is free.
+    Return a state dict that GPT(cfg).load_state_dict accepts: all names, all shapes. With it, for every
+    sequence of length 2 to n_ctx and at every position i >= 1, head 0 of block 0 gives more than 0.99 of its
+    attention to position i - 1, and the largest logit, by more than 0.01, is that of token i - 1. What
+    happens at position 0 is free.
 
-    There is room to be simple: cfg.tied is False, d_model >= 2 d_vocab + n_ctx, and d_head >= max(d_vocab, n_ctx). The
-    other heads, the feed-forward layers and the blocks after the first must not get in the way. Mind the norms.
+    There is room to be simple: cfg.tied is False, d_model >= 2 d_vocab + n_ctx, and d_head >= max(d_vocab,
+    n_ctx). The other heads, the feed-forward layers and the blocks after the first must not get in the way.
+    Mind the norms.
 
-    Source: Elhage et al. 2021, sections "Virtual weights and the residual stream" and "Attention heads as information
-        movement".
+    Source: Elhage et al. 2021, sections "Virtual weights and the residual stream" and "Attention heads as
+        information movement".
     """
     d, v, n = cfg.d_model, cfg.d_vocab, cfg.n_ctx
     d_head, n_kv_heads = d // cfg.n_heads, cfg.n_kv_heads or cfg.n_heads
@@ -357,11 +364,12 @@ def hand_set_previous_token_head(cfg: GPTConfig) -> dict[str, Tensor]:
 def online_softmax_attention(q: Tensor, k: Tensor, v: Tensor, block: int) -> Tensor:
     """Return softmax(q·k / sqrt(d)) v exactly, in one pass over the keys, `block` of them at a time, without a mask.
 
-    The last block may be shorter, and `block` may be more than there are keys. No tensor as large as all the scores
-    together is made: nothing larger than the inputs, the output and the scores of one block. The scores may be far from 0.
+    The last block may be shorter, and `block` may be more than there are keys. No tensor as large as all the
+    scores together is made: nothing larger than the inputs, the output and the scores of one block. The
+    scores may be far from 0.
 
-    Shapes: q (... q d), k (... k d), v (... k e) -> (... q e), in the dtype of q. The leading dimensions are equal; there
-        may be none. There is at least one key.
+    Shapes: q (... q d), k (... k d), v (... k e) -> (... q e), in the dtype of q. The leading dimensions are
+        equal; there may be none. There is at least one key.
     Source: Milakov and Gimelshein 2018, section 3; Dao et al. 2022, section 3.1 and algorithm 1.
     """
     largest = q.new_full((*q.shape[:-1], 1), -math.inf)

@@ -31,15 +31,16 @@ def pieces(text: bytes) -> list[bytes]:
 def train_bpe(text: bytes, vocab_size: int, specials: Sequence[bytes] = ()) -> tuple[dict[int, bytes], list[tuple[bytes, bytes]]]:
     """Learn a byte-level BPE: return (vocab, merges), merges in the order in which they were learned.
 
-    Wherever a special token stands in the text it is cut out (at each place the longest one; what is left on either side
-    are separate texts), and the rest is cut by `pieces`. Every piece starts as single bytes. Then, again and again, the
-    pair of neighbouring tokens with the highest count in all pieces is merged everywhere, from left to right.
+    Wherever a special token stands in the text it is cut out (at each place the longest one; what is left on
+    either side are separate texts), and the rest is cut by `pieces`. Every piece starts as single bytes.
+    Then, again and again, the pair of neighbouring tokens with the highest count in all pieces is merged
+    everywhere, from left to right.
 
-    Counts: the number of merges that the pair would bring, so overlapping places count as they are merged: (a, a) once
-        in aaa, twice in aaaa. Of several pairs with the highest count the largest one is merged, as Python compares
-        tuples of bytes: (b"b", b"a") before (b"a", b"z").
-    vocab: ids 0 to 255 are the single bytes, then come the specials in the given order, then one token per merge. Learning
-        stops when vocab has vocab_size entries, or when no pair is left.
+    Counts: the number of merges that the pair would bring, so overlapping places count as they are merged:
+        (a, a) once in aaa, twice in aaaa. Of several pairs with the highest count the largest one is merged,
+        as Python compares tuples of bytes: (b"b", b"a") before (b"a", b"z").
+    vocab: ids 0 to 255 are the single bytes, then come the specials in the given order, then one token per
+        merge. Learning stops when vocab has vocab_size entries, or when no pair is left.
     Raises: ValueError when vocab_size is less than 256 + len(specials).
     Source: Sennrich et al. 2016, section 3.2, there for characters, with ties and overlaps left to the program.
     """
@@ -99,8 +100,8 @@ def train_bpe(text: bytes, vocab_size: int, specials: Sequence[bytes] = ()) -> t
 class Tokenizer:
     """Turn bytes into token ids and back, with a vocabulary and merges as `train_bpe` returns them.
 
-    vocab maps ids to bytes, and the ids may be any integers. merges are in the order in which they were learned: their
-    rank. specials are tokens of vocab, too.
+    vocab maps ids to bytes, and the ids may be any integers. merges are in the order in which they were
+    learned: their rank. specials are tokens of vocab, too.
     Source: Sennrich et al. 2016, section 3.2.
     """
 
@@ -115,9 +116,10 @@ class Tokenizer:
     def encode(self, text: bytes) -> list[int]:
         """Return the token ids of a text; any bytes are a text, valid UTF-8 or not.
 
-        Special tokens are found first, from left to right, at each place the longest one; each becomes its own id. What
-        lies between them is cut by `pieces`, and within each piece, starting from single bytes, the pair of neighbours
-        with the lowest rank is merged, again and again, until no pair of neighbours is among the merges.
+        Special tokens are found first, from left to right, at each place the longest one; each becomes its
+        own id. What lies between them is cut by `pieces`, and within each piece, starting from single bytes,
+        the pair of neighbours with the lowest rank is merged, again and again, until no pair of neighbours is
+        among the merges.
         """
         out: list[int] = []
         start = 0
@@ -134,9 +136,9 @@ class Tokenizer:
     def encode_iter(self, read: Callable[[], bytes]) -> Iterator[int]:
         """Yield the ids of a text that arrives in chunks: read() returns the next chunk, and b"" when there are no more.
 
-        The ids are those of encode(the whole text), wherever the chunks were cut: within a piece, a character or a special
-        token. They are yielded while reading goes on: only the unfinished end of the text may be held back, never the
-        whole.
+        The ids are those of encode(the whole text), wherever the chunks were cut: within a piece, a character
+        or a special token. They are yielded while reading goes on: only the unfinished end of the text may be
+        held back, never the whole.
         """
         waiting = b""
         while chunk := read():
@@ -178,8 +180,8 @@ class Tokenizer:
 def get_batch(tokens: Tensor, batch: int, ctx: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Draw random windows of ctx tokens, and for every token in them the one that follows it.
 
-    The starts are drawn from `generator` only, independently and with replacement, each start being equally likely for
-    which x and y lie within the tokens. y[i, j] is the token behind x[i, j] in the text.
+    The starts are drawn from `generator` only, independently and with replacement, each start being equally
+    likely for which x and y lie within the tokens. y[i, j] is the token behind x[i, j] in the text.
 
     Shapes: tokens (n), any integer dtype -> x, y (batch ctx), int64.
     Raises: ValueError when there is no such start: n <= ctx.
@@ -196,12 +198,13 @@ def get_batch(tokens: Tensor, batch: int, ctx: int, generator: torch.Generator) 
 def lm_loss(logits: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
     """Return the mean cross-entropy of the next token, over all targets that count.
 
-    logits[:, i] predict tokens[:, i + 1]; so the last logits predict nothing, and the first token is nobody's target.
-    mask says of each token whether it counts as a target (None: all do); the first column is never looked at. The mean is
-    over all targets of the batch together, whichever row they stand in. Where none counts, the loss is 0 and so is every
-    gradient.
+    logits[:, i] predict tokens[:, i + 1]; so the last logits predict nothing, and the first token is nobody's
+    target. mask says of each token whether it counts as a target (None: all do); the first column is never
+    looked at. The mean is over all targets of the batch together, whichever row they stand in. Where none
+    counts, the loss is 0 and so is every gradient.
 
-    Shapes: logits (b t v), tokens (b t) int64, mask (b t) bool -> a tensor without dimensions, in the dtype of logits.
+    Shapes: logits (b t v), tokens (b t) int64, mask (b t) bool -> a tensor without dimensions, in the dtype
+        of logits.
     Source: Radford et al. 2018, section 3.1, equation 1.
     """
     targets = tokens[:, 1:]
@@ -213,8 +216,8 @@ def lm_loss(logits: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tenso
 def apply_temperature(logits: Tensor, temperature: float) -> Tensor:
     """Sharpen (below 1) or flatten (above 1) a distribution by dividing its logits by the temperature.
 
-    At temperature 0 the largest logit of each row is left as it is and all others become -inf; of several largest ones the
-    one with the lowest index is left. The input is not modified.
+    At temperature 0 the largest logit of each row is left as it is and all others become -inf; of several
+    largest ones the one with the lowest index is left. The input is not modified.
 
     Shapes: logits (... v) -> (... v).
     Raises: ValueError when the temperature is negative.
@@ -231,8 +234,8 @@ def apply_temperature(logits: Tensor, temperature: float) -> Tensor:
 def top_k(logits: Tensor, k: int) -> Tensor:
     """Keep the k largest logits of each row and set the others to -inf.
 
-    A logit is kept exactly when fewer than k logits of its row are larger than it: all that tie with the k-th are kept.
-    With k of v or more everything is kept. The input is not modified.
+    A logit is kept exactly when fewer than k logits of its row are larger than it: all that tie with the k-th
+    are kept. With k of v or more everything is kept. The input is not modified.
 
     Shapes: logits (... v) -> (... v).
     Raises: ValueError when k is less than 1.
@@ -247,8 +250,8 @@ def top_k(logits: Tensor, k: int) -> Tensor:
 def top_p(logits: Tensor, p: float) -> Tensor:
     """Keep the smallest set of most probable tokens whose probabilities sum to p or more; set the others to -inf.
 
-    So the token that crosses p is kept, and there is always at least one. Which of several equally probable tokens are
-    kept is left open. At p = 1 everything is kept, however improbable. The input is not modified.
+    So the token that crosses p is kept, and there is always at least one. Which of several equally probable
+    tokens are kept is left open. At p = 1 everything is kept, however improbable. The input is not modified.
 
     Shapes: logits (... v), in which some may be -inf already -> (... v).
     Raises: ValueError when p is below 0 or above 1.
@@ -279,13 +282,15 @@ class SampleConfig:
 def sample(model: Model, prompt: Tensor, n: int, cfg: SampleConfig, generator: torch.Generator) -> Tensor:
     """Continue every row of the prompt by n tokens, each drawn from the model's filtered distribution.
 
-    The distribution is the softmax of the logits at the last position, after temperature, top_k and top_p. The model is
-    given the whole row so far, but never more than its last cfg.n_ctx tokens. All randomness comes from `generator`, and
-    rows are drawn independently. A row that has drawn cfg.stop is finished: the rest of it is filled with cfg.stop, while
-    the others go on. A stop token in the prompt finishes nothing. When every row is finished the model is not asked again.
+    The distribution is the softmax of the logits at the last position, after temperature, top_k and top_p.
+    The model is given the whole row so far, but never more than its last cfg.n_ctx tokens. All randomness
+    comes from `generator`, and rows are drawn independently. A row that has drawn cfg.stop is finished: the
+    rest of it is filled with cfg.stop, while the others go on. A stop token in the prompt finishes nothing.
+    When every row is finished the model is not asked again.
 
     Shapes: prompt (b t) int64, t >= 1 -> (b t+n) int64, the prompt first. The prompt is not modified.
-    Source: Radford et al. 2018, equation 1, read as a recipe: one token after the other, each given those before it.
+    Source: Radford et al. 2018, equation 1, read as a recipe: one token after the other, each given those
+        before it.
     """
     tokens = prompt
     finished = torch.zeros(len(prompt), 1, dtype=torch.bool)
@@ -318,12 +323,12 @@ def penalties(
     repetition: a logit above 0 is divided by it, one below 0 multiplied.
     frequency: is subtracted once for every time the token stands in the history.
     presence: is subtracted once if it stands there at all.
-    Entries of the history that equal `pad` are no tokens: they are not counted. All others are token ids. The inputs are
-    not modified.
+    Entries of the history that equal `pad` are no tokens: they are not counted. All others are token ids. The
+    inputs are not modified.
 
     Shapes: logits (b v), history (b t) int64, t may be 0 -> (b v).
-    Source: Keskar et al. 2019, section 4.1, for repetition, there divided whatever the sign; the other two as in OpenAI's
-    API reference (2023): logit - count * frequency - (count > 0) * presence.
+    Source: Keskar et al. 2019, section 4.1, for repetition, there divided whatever the sign; the other two as
+        in OpenAI's API reference (2023): logit - count * frequency - (count > 0) * presence.
     """
     counted = torch.ones_like(history, dtype=torch.bool) if pad is None else history != pad
     count = torch.zeros_like(logits).scatter_add(1, history.masked_fill(~counted, 0), counted.to(logits.dtype))
@@ -337,18 +342,19 @@ def beam_search(
 ) -> tuple[Tensor, Tensor]:
     """Search for the continuations of up to n tokens with the highest scores: return (tokens, scores), best first.
 
-    A hypothesis is finished when it ends with `stop`, or when it has n new tokens. Its score is the sum of the log
-    probabilities of its new tokens (`stop` counts, the prompt does not), divided by ((5 + m) / 6) ** length_penalty, where
-    m is the number of its new tokens. At every step all hypotheses that are not finished are extended by every token, the
-    finished ones stay as they are, and of all these together the `beams` with the highest scores are kept: row by row,
-    each hypothesis once.
+    A hypothesis is finished when it ends with `stop`, or when it has n new tokens. Its score is the sum of
+    the log probabilities of its new tokens (`stop` counts, the prompt does not), divided by ((5 + m) / 6) **
+    length_penalty, where m is the number of its new tokens. At every step all hypotheses that are not
+    finished are extended by every token, the finished ones stay as they are, and of all these together the
+    `beams` with the highest scores are kept: row by row, each hypothesis once.
 
-    Behind `stop`, tokens are filled with `stop`. Where there are fewer hypotheses than beams, the places that are left
-    come last, with score -inf and any tokens. A token whose logit is -inf makes no hypothesis.
+    Behind `stop`, tokens are filled with `stop`. Where there are fewer hypotheses than beams, the places that
+    are left come last, with score -inf and any tokens. A token whose logit is -inf makes no hypothesis.
 
-    Shapes: prompt (b t) int64 -> tokens (b beams t+n) int64, scores (b beams) in the dtype of the logits. The prompt is
-        not modified.
-    Source: Graves 2012, section 2.6 and algorithm 1; Wu et al. 2016, section 7, equation 14, for the length penalty.
+    Shapes: prompt (b t) int64 -> tokens (b beams t+n) int64, scores (b beams) in the dtype of the logits. The
+        prompt is not modified.
+    Source: Graves 2012, section 2.6 and algorithm 1; Wu et al. 2016, section 7, equation 14, for the length
+        penalty.
     """
     b = len(prompt)
     tokens = prompt[:, None].repeat(1, beams, 1)
@@ -456,8 +462,8 @@ class KVCache:
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Add the keys and values of new tokens to a layer, and return all of this layer, oldest first.
 
-        Layers are numbered from 0; their number is not known beforehand. The arguments are not modified, and neither is
-        what was returned before.
+        Layers are numbered from 0; their number is not known beforehand. The arguments are not modified, and
+        neither is what was returned before.
 
         Shapes: k, v (b h t d) -> (b h length+t d) each.
         """
@@ -478,12 +484,13 @@ class CachedLM(LMParts):
     def forward(self, tokens: Tensor, cache: KVCache | None = None) -> Tensor:
         """Return the logits of the next token at every position of `tokens`, after what the cache holds.
 
-        The tokens stand behind those in the cache, in the order of arrival, whether they come one at a time, in chunks or
-        all at once: the logits are the same. A query sees the keys of its own position and of all before it, those in the
-        cache included. Keys and values are computed once, when their token arrives, and added to the cache. Without a
-        cache the tokens are the whole text, and nothing is kept. Attention is scaled by 1 / sqrt(d) of a head. With
-        cfg.positions "learned", pos_emb is added to tok_emb; with "rope", queries and keys are rotated by their position.
-        It works in the dtype of the weights.
+        The tokens stand behind those in the cache, in the order of arrival, whether they come one at a time,
+        in chunks or all at once: the logits are the same. A query sees the keys of its own position and of
+        all before it, those in the cache included. Keys and values are computed once, when their token
+        arrives, and added to the cache. Without a cache the tokens are the whole text, and nothing is kept.
+        Attention is scaled by 1 / sqrt(d) of a head. With cfg.positions "learned", pos_emb is added to
+        tok_emb; with "rope", queries and keys are rotated by their position. It works in the dtype of the
+        weights.
 
         Shapes: tokens (b t) int64 -> (b t d_vocab).
         Raises: ValueError when cache and tokens together are longer than cfg.n_ctx; the cache stays as it was.
@@ -511,16 +518,17 @@ class CachedLM(LMParts):
 def speculative_sample(target: Model, draft: Model, prompt: Tensor, k: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Carry out one round of speculative sampling for every row: return (tokens, n_new).
 
-    The draft model proposes k tokens, one after the other, each drawn from its own distribution q; it is asked k times,
-    about all rows together. The target model is then asked exactly once, about prompt and proposals of all rows. In each
-    row the proposals are taken in order: a proposal x is accepted with probability min(1, p(x) / q(x)), p being the
-    target's distribution at that place. The first one that is not accepted is replaced by a draw from the positive part of
-    p - q, scaled to sum to 1, and ends the row. If all k are accepted, one more token is drawn from the target. So every
-    row gets n_new tokens, from 1 to k + 1, and they are distributed exactly as if the target alone had drawn them. All
-    randomness comes from `generator`; rows are independent.
+    The draft model proposes k tokens, one after the other, each drawn from its own distribution q; it is
+    asked k times, about all rows together. The target model is then asked exactly once, about prompt and
+    proposals of all rows. In each row the proposals are taken in order: a proposal x is accepted with
+    probability min(1, p(x) / q(x)), p being the target's distribution at that place. The first one that is
+    not accepted is replaced by a draw from the positive part of p - q, scaled to sum to 1, and ends the row.
+    If all k are accepted, one more token is drawn from the target. So every row gets n_new tokens, from 1 to
+    k + 1, and they are distributed exactly as if the target alone had drawn them. All randomness comes from
+    `generator`; rows are independent.
 
-    Shapes: prompt (b t) int64 -> tokens (b t+k+1) int64, in row i the prompt, n_new[i] tokens, then -1; n_new (b) int64.
-        The prompt is not modified.
+    Shapes: prompt (b t) int64 -> tokens (b t+k+1) int64, in row i the prompt, n_new[i] tokens, then -1; n_new
+        (b) int64. The prompt is not modified.
     Source: Leviathan et al. 2023, section 2.3 and algorithm 1.
     """
     t = prompt.shape[1]
@@ -548,10 +556,11 @@ def speculative_sample(target: Model, draft: Model, prompt: Tensor, k: int, gene
 def train_char_lm(train: Tensor, val: Tensor, d_vocab: int, steps: int, generator: torch.Generator) -> nn.Module:
     """Train a language model on `train` with at most `steps` optimiser steps, and return the best one on `val`.
 
-    The returned module takes tokens (b t) int64, t up to 32, and returns the logits of the next token at every position,
-    (b t d_vocab). Among all the states that it has gone through you choose by the loss on `val`: the last one may be
-    overfitted, or diverged. `val` is for choosing only. Which model, which optimiser and how many windows per step is up
-    to you; count on about 10 ms of processor time per step. Use `generator` for the batches.
+    The returned module takes tokens (b t) int64, t up to 32, and returns the logits of the next token at
+    every position, (b t d_vocab). Among all the states that it has gone through you choose by the loss on
+    `val`: the last one may be overfitted, or diverged. `val` is for choosing only. Which model, which
+    optimiser and how many windows per step is up to you; count on about 10 ms of processor time per step. Use
+    `generator` for the batches.
 
     Shapes: train (n), val (m), int64 below d_vocab.
     Source: Prechelt 1998, section 2 (early stopping); Vaswani et al. 2017, section 5.
