@@ -100,12 +100,23 @@ def make(root: Path, ledger_url: str) -> World:
     course = write_course(root)
     with Ledger.open(ledger_url, draw=_numbered()) as ledger:
         pseudonyms = {name: ledger.enrol(name, COHORT, START) for name in NAMES}
-        rng = random.Random(20261005)
-        difficulty = {e: rng.gauss(-0.4, 0.9) for e in _all_exercises(course)}
+        difficulty = _difficulties(course)
         for name, pseudonym in pseudonyms.items():
             _Term(ledger, course, random.Random(f"{name} 7"), difficulty).live(name, pseudonym)
         _accidents(ledger, course, pseudonyms)
     return World(course, ledger_url, pseudonyms)
+
+
+def add_cohort(world: World, cohort: str, n: int, shift: float) -> dict[str, str]:
+    """Let a cohort of n live the same term a year earlier, its abilities moved by `shift`; return name -> pseudonym."""
+    difficulty, draw = _difficulties(world.course), random.Random(f"{cohort} pseudonyms")
+    with Ledger.open(world.ledger_url, draw=lambda: f"s{draw.getrandbits(64):016x}") as ledger:
+        found = {f"{cohort}-{k:03}": ledger.enrol(f"{cohort}-{k:03}", cohort, START - timedelta(days=364)) for k in range(n)}
+        for name, pseudonym in found.items():
+            rng = random.Random(f"{name} 7")
+            term = _Term(ledger, world.course, rng, difficulty, START - timedelta(days=364))
+            term.live(name, pseudonym, ability=rng.gauss(0.2 + shift, 1.1))
+    return found
 
 
 def write_course(root: Path) -> Course:
@@ -151,18 +162,22 @@ def _accidents(ledger: Ledger, course: Course, pseudonyms: dict[str, str]) -> No
 class _Term:
     """One student's term: what they hand in, and when."""
 
-    def __init__(self, ledger: Ledger, course: Course, rng: random.Random, difficulty: dict[str, float]) -> None:
-        self.ledger, self.course, self.rng, self.difficulty = ledger, course, rng, difficulty
+    def __init__(
+        self, ledger: Ledger, course: Course, rng: random.Random, difficulty: dict[str, float], start: datetime = START
+    ) -> None:
+        self.ledger, self.course, self.rng, self.difficulty, self.start = ledger, course, rng, difficulty, start
 
-    def live(self, name: str, pseudonym: str) -> None:
-        ability, diligence = ABLE.get(name, self.rng.gauss(0.2, 1.1)), self.rng.random()
+    def live(self, name: str, pseudonym: str, ability: float | None = None) -> None:
+        if ability is None:
+            ability = ABLE.get(name, self.rng.gauss(0.2, 1.1))
+        diligence = self.rng.random()
         late = 2 if name in ("emeka", "tomas") else 0
         stops = 2 if name in ("gustav", "rosa") else N_OPEN
         if name == "yuki":
             return
         for week, assignment in enumerate(list(self.course)[:N_OPEN]):
             if late <= week < stops:
-                self.work(pseudonym, assignment.manifest(), START + timedelta(weeks=week), ability, diligence)
+                self.work(pseudonym, assignment.manifest(), self.start + timedelta(weeks=week), ability, diligence)
 
     def work(self, pseudonym: str, manifest: Manifest, opened: datetime, ability: float, diligence: float) -> None:
         done: dict[str, tuple[Status, float]] = {}
@@ -235,8 +250,9 @@ def _manifest(name: str) -> Manifest:
     return Manifest(name, exercises, tuple(ManifestCell("answer", e.cell_id, e.stub, e.id) for e in exercises))
 
 
-def _all_exercises(course: Course) -> list[str]:
-    return [e.id for a in course for e in a.manifest().exercises]
+def _difficulties(course: Course) -> dict[str, float]:
+    rng = random.Random(20261005)
+    return {e.id: rng.gauss(-0.4, 0.9) for a in course for e in a.manifest().exercises}
 
 
 def _numbered():

@@ -374,7 +374,7 @@ def test_a_timeline_shows_changes_and_not_every_week(office: Office, filled: coh
         ledger.record("progress.evaluated", NOW + timedelta(weeks=week), "olga", who, {**row, "p": 0.4 + week / 100})
     ledger.record("progress.evaluated", NOW + timedelta(weeks=11), "olga", who, {**row, "state": "provisional", "p": 0.9})
 
-    shown = timeline.timeline(ledger.events(0, timeline.OF_PERSON, subject=who))
+    shown = timeline.timeline(ledger.events(0, timeline.OF_PERSON, subject=who), {})
     assert [(e.mark.word, e.text.split(",")[0]) for e in shown] == [
         ("provisional", "chance 90 %"),
         ("watch", "chance 49 %"),

@@ -231,8 +231,11 @@ def rule(value: float, where: str, text: str, dash: bool = True) -> list[Describ
     other = {"y": {"value": 8}} if where == "x" else {"x": {"value": 4}}
     at = {where: {"field": "at", "type": "quantitative"}}
     line = {"type": "rule", "color": SOFT, **({"strokeDash": [5, 3]} if dash else {})}
-    words = {"type": "text", "align": "left", "dx": 5 if where == "x" else 0, "dy": 0 if where == "x" else -6, "color": SOFT}
-    return [
-        {"data": data, "mark": line, "encoding": at},
-        {"data": data, "mark": words, "encoding": {**at, **other, "text": {"field": "text", "type": "nominal"}}},
-    ]
+    said = words({**at, **other, "text": {"field": "text", "type": "nominal"}}, **({"dx": 5} if where == "x" else {"dy": -6}))
+    return [{"data": data, "mark": line, "encoding": at}, *({"data": data, **layer} for layer in said)]
+
+
+def words(encoding: Described, **more: Any) -> list[Described]:
+    """Return layers of text on a halo of the sheet's colour, so that what lies below does not cut it."""
+    text = {"type": "text", "align": "left", "color": SOFT, **more}
+    return [{"mark": {**text, **halo}, "encoding": encoding} for halo in ({"stroke": "var(--sheet)", "strokeWidth": 4}, {})]

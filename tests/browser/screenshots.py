@@ -1,79 +1,163 @@
-"""Make the pictures of the README: `python -m tests.browser.screenshots` writes docker/screenshots/*.png.
+"""Take pictures of every page: `python -m tests.browser.screenshots` writes docker/screenshots/*.png; with --large, few of 10,000.
 
-A real Hub with the made-up term of tests/cohort_world.py, so the names and numbers in the pictures belong to nobody.
+The service with the made-up term of tests/cohort_world.py, so the names and numbers in the pictures belong to nobody. The large
+ones are of the bench's term, which `python -m autograder.bench.pages --database sqlite --folder FOLDER` leaves behind.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import io
 import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from tests.browser.stage import ROOT, Stage, staged
+from PIL import Image
+from playwright.sync_api import Page
+
+from autograder.bench.pages import made
+from autograder.bench.term import Size
+from autograder.records import Ledger
+from autograder.service.desk import Desk
+from tests.browser.furnished import furnished
+from tests.browser.looking import DESKTOP, PHONE, Looking, looking
+from tests.browser.stage import ROOT
+
+FOLDER = ROOT / "docker" / "screenshots"
+MAX_BYTES = 150_000
+_MAX_HEIGHT = 2000
+_COLOURS = (256, 128, 64, 32)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Which page, as whom, how large; height 0 is the whole page."""
+    """Which page, as whom. `looks`: besides the light one at a desk, which is always taken."""
 
     name: str
     viewer: str
     path: str
-    height: int
-    theme: str = "light"
-    width: int = 1200
+    looks: Sequence[str] = ()
 
 
+_ALL_LOOKS = ("dark", "phone", "phone-dark")
 PICTURES = (
-    Picture("me", "priya", "me", 640),
-    Picture("cohort", "olga", "cohort", 900),
-    Picture("overview", "olga", "overview", 1000),
-    Picture("flags", "olga", "flags", 1000),
-    Picture("person", "olga", "cohort/student/{carmen}", 1000),
-    Picture("person-dark", "olga", "cohort/student/{noor}", 900, "dark"),
-    Picture("comparison", "olga", "comparison", 0),
-    Picture("calibration", "olga", "calibration", 0),
-    Picture("exports", "olga", "exports", 0),
-    Picture("mentees", "mila", "mentees", 0),
-    Picture("grading", "ines", "grading", 900),
-    Picture("me-phone", "priya", "me", 1500, "light", 390),
-    Picture("overview-phone", "olga", "overview", 1500, "dark", 390),
+    Picture("me", "priya", "me", ("phone", "dark")),
+    Picture("me-progress", "priya", "me/progress", ("phone-dark",)),
+    Picture("me-attempt", "priya", "me/attempt/{priyas}", ("phone",)),
+    Picture("transcripts", "priya", "me/transcripts", ("phone",)),
+    Picture("verify", "priya", "verify/{transcript}"),
+    Picture("overview", "organizer", "overview", _ALL_LOOKS),
+    Picture("cohort", "organizer", "cohort", ("phone",)),
+    Picture("flags", "organizer", "flags", _ALL_LOOKS),
+    Picture("shortlist", "organizer", "flags/shortlist?date=2026-11-09"),
+    Picture("person", "organizer", "cohort/student/{carmen}", _ALL_LOOKS),
+    Picture("person-attempt", "organizer", "cohort/student/{priya}/attempt/{priyas}"),
+    Picture("comparison", "organizer", "comparison?cohort=2026", ("phone-dark",)),
+    Picture("calibration", "organizer", "calibration", ("dark", "phone")),
+    Picture("exports", "organizer", "exports"),
+    Picture("mentees", "mentor", "mentees"),
+    Picture("mentee", "mentor", "mentees/{carmen}", ("phone",)),
+    Picture("grading", "instructor", "grading", ("phone",)),
+    Picture("teaching", "instructor", "teaching?cohort=2026", ("phone",)),
+    Picture("teaching-assignment", "instructor", "teaching/assignment/t1_attention?cohort=2026"),
+    Picture("exercises", "instructor", "teaching/exercises?cohort=2026", ("dark", "phone")),
+    Picture("exercise", "instructor", "teaching/exercises/t1_attention/rope?cohort=2026", ("phone-dark",)),
+    Picture("stuck", "instructor", "teaching/stuck?cohort=2026", ("phone",)),
+    Picture("roster", "instructor", "teaching/roster?cohort=2026", ("phone",)),
+    Picture("roster-one", "instructor", "teaching/roster/{ada}"),
+    Picture("regrades", "instructor", "teaching/regrades", ("phone",)),
+    Picture("regrade", "instructor", "teaching/regrades/t1_attention"),
+    Picture("error", "student", "overview"),
+)
+LARGE = (
+    Picture("overview", "organizer", "overview"),
+    Picture("cohort", "organizer", "cohort?order=state"),
+    Picture("flags", "organizer", "flags", ("phone-dark",)),
+    Picture("person", "organizer", "cohort/student/{able}"),
+    Picture("calibration", "organizer", "calibration"),
+    Picture("exercises", "instructor", "teaching/exercises"),
+    Picture("stuck", "instructor", "teaching/stuck"),
+    Picture("roster", "instructor", "teaching/roster"),
+    Picture("teaching", "instructor", "teaching"),
 )
 
 
-def take(stage: Stage, picture: Picture, folder: Path) -> Path:
-    """Photograph one page into the folder; return the file."""
-    options = {"viewport": {"width": picture.width, "height": 900}, "color_scheme": picture.theme, "device_scale_factor": 1}
-    page = stage.page(picture.viewer, **options)
-    page.goto(stage.hub.service_url + picture.path.format(**stage.world.pseudonyms))
-    path = folder / f"{picture.name}.png"
-    clip = {"x": 0, "y": 0, "width": picture.width, "height": picture.height}
-    page.screenshot(path=path, full_page=True, animations="disabled", **({"clip": clip} if picture.height else {}))
-    return path
+def take(at: Looking, picture: Picture, known: Mapping[str, str], folder: Path) -> list[Path]:
+    """Photograph one page in its looks; return the files."""
+    files = []
+    for look in ("", *picture.looks):
+        page = at.page(picture.viewer, "dark" if "dark" in look else "light", PHONE if "phone" in look else DESKTOP)
+        page.goto(at.address(picture.path.format(**known)))
+        page.evaluate("document.fonts.ready")
+        path = folder / f"{'-'.join(x for x in (picture.name, look) if x)}.png"
+        path.write_bytes(_photograph(page))
+        files.append(path)
+        page.close()
+    return files
 
 
-def _decide(stage: Stage) -> None:
-    """Record an evaluation and a decision, so that there is something to see."""
-    page = stage.page("olga")
-    page.goto(f"{stage.hub.service_url}flags")
-    page.get_by_role("button", name="Record today's evaluation").click()
-    page.goto(f"{stage.hub.service_url}cohort/student/{stage.world.pseudonyms['carmen']}")
-    page.get_by_label("Decision").select_option("confirm")
-    page.get_by_label("Why, in a sentence").fill("Solved what few did, and explained it well.")
-    page.get_by_role("button", name="Record the decision").click()
-    page.wait_for_url("**#timeline")
-    page.close()
+def small(png: bytes) -> bytes:
+    """Return the picture with as many colours as fit into MAX_BYTES."""
+    image, found = Image.open(io.BytesIO(png)).convert("RGB"), png
+    for n in _COLOURS:
+        out = io.BytesIO()
+        # By coverage: the few pixels of a coloured word must not turn grey among many grey ones.
+        fewer = image.quantize(n, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        fewer.save(out, "PNG", optimize=True)
+        found = out.getvalue()
+        if len(found) <= MAX_BYTES:
+            break
+    return found
+
+
+def _photograph(page: Page) -> bytes:
+    width, height = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
+    clip = {"x": 0, "y": 0, "width": width, "height": min(height, _MAX_HEIGHT)}
+    return small(page.screenshot(full_page=True, animations="disabled", clip=clip))
+
+
+def _of_the_term(folder: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="bootcamp-pictures-") as work, furnished(Path(work)) as (at, known):
+        _take_all(at, PICTURES, known, folder)
+
+
+def _of_ten_thousand(term: Path, folder: Path) -> None:
+    size = Size(10_000)
+    url = f"sqlite:///{term / 'ledger.sqlite'}"
+    course, home = made(size, term, url)
+    now: datetime = size.end + timedelta(hours=1)
+    with Ledger.open(url) as ledger:
+        desk = Desk.of(course, ledger, lambda: now, home.path, url)
+        with closing(desk.surveys), looking(desk) as at:
+            while at.world.ask("api/v1/data/states", "organizer").status == 503:
+                time.sleep(2)
+            survey = desk.surveys.newest("2026")
+            able = max(survey.report.students, key=lambda f: f.p).pseudonym
+            _take_all(at, LARGE, {"able": able}, folder)
+
+
+def _take_all(at: Looking, pictures: Sequence[Picture], known: Mapping[str, str], folder: Path) -> None:
+    for picture in pictures:
+        for path in take(at, picture, known, folder):
+            print(f"{path}: {path.stat().st_size / 1000:.0f} KB", flush=True)
 
 
 def main() -> None:
     """Take every picture."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docker" / "screenshots"
+    parser = argparse.ArgumentParser(prog="python -m tests.browser.screenshots", description="Take pictures of every page.")
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="where to")
+    parser.add_argument("--large", type=Path, help="the folder of the bench's term: pictures of that one, into FOLDER/large")
+    given = parser.parse_args()
+    folder: Path = given.folder / "large" if given.large else given.folder
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bootcamp-pictures-") as work, staged(Path(work)) as stage:
-        _decide(stage)
-        for picture in PICTURES:
-            print(take(stage, picture, folder))
+    if given.large:
+        _of_ten_thousand(given.large, folder)
+    else:
+        _of_the_term(folder)
 
 
 if __name__ == "__main__":

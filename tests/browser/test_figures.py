@@ -13,10 +13,10 @@ from playwright.sync_api import Page, expect
 from autograder.records import Ledger
 from autograder.service.desk import Desk
 from tests import cohort_world
+from tests.browser.axe import findings
 from tests.browser.looking import Looking, looking
 from tests.browser.stage import CHROMIUM
 from tests.browser.test_hub import complaints
-from tests.browser.test_pages import serious
 
 pytestmark = [
     pytest.mark.browser,
@@ -51,7 +51,7 @@ def test_a_pointed_mark_says_its_values(place: Looking) -> None:
 
     expect(tip).to_contain_text("rope (t1_attention)")
     expect(tip).to_contain_text("discrimination")
-    assert serious(page) == []
+    assert findings(page) == []
     page.get_by_role("heading", level=1).hover()
     expect(tip).to_be_empty()
     assert found == []

@@ -16,10 +16,10 @@ from autograder.grading.verdict import Status
 from autograder.records import Ledger
 from autograder.service.desk import Desk
 from tests import cohort_world
+from tests.browser.axe import findings
 from tests.browser.looking import PHONE, Looking, looking
 from tests.browser.stage import CHROMIUM, PATIENCE_MS
 from tests.browser.test_hub import complaints
-from tests.browser.test_pages import serious
 from tests.cohort_world import NOW
 
 pytestmark = [
@@ -84,7 +84,7 @@ def test_a_student_signs_a_transcript_and_a_stranger_checks_it(place: tuple[Look
     stranger.goto(address)
 
     assert address.startswith(look.address("verify/"))
-    assert serious(stranger) == []
+    assert findings(stranger) == []
     assert stranger.evaluate("document.documentElement.scrollWidth") <= PHONE
     expect(stranger.get_by_text("Ada Lovelace")).to_be_visible()
     expect(stranger.get_by_text("what it says is still so")).to_be_visible()

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright: pip install -e '.[dev]'")
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from autograder.records import Ledger
-from autograder.service.desk import Desk
-from autograder.service.office import Office
-from autograder.service.roles import ROLES
-from tests import cohort_world
-from tests.browser.looking import DESKTOP, PHONE, Looking, looking
+from tests.browser.axe import findings, pages
+from tests.browser.furnished import furnished
+from tests.browser.looking import DESKTOP, PHONE, Looking
 from tests.browser.stage import CHROMIUM
 from tests.browser.test_hub import complaints
 from tests.sample import sampled
-from tests.service_world import NAMES
-from tests.test_service_access import EXPECTED
 
 pytestmark = [
     pytest.mark.browser,
@@ -30,43 +23,14 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"the browser tests need {CHROMIUM}: apt-get install chromium"),
 ]
 
-# Pieces of pages, files and what no person reads.
-NO_PAGES = ("api/", "static/", "exports/", "healthz", "oauth_callback", "flags/list", "verify/", "me/data")
-_SERIOUS = ("serious", "critical")
-
-
-def _pages() -> list[str]:
-    """Return "role address" for every page that the role may read."""
-    found = []
-    for path, (address, methods) in EXPECTED.items():
-        allowed = methods.get("GET", ((), 0))[0]
-        if address and not path.startswith(NO_PAGES) and not path.endswith(("/state", "/paper")):
-            found += [f"{role} {address}" for role in ROLES if role in allowed]
-    return found
-
-
-LOOKS = [f"{page} {look}" for page in _pages() for look in ("light", "dark")]
+LOOKS = [f"{page} {look}" for page in pages() for look in ("light", "dark")]
 SHOWN = sampled(LOOKS, 8)
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Looking, dict[str, str]]]:
-    folder: Path = tmp_path_factory.mktemp("term")
-    world = cohort_world.make(folder / "course", f"sqlite:///{folder / 'ledger.sqlite'}")
-    pseudonym = world.pseudonyms[NAMES["student"]]
-    with Ledger.open(world.ledger_url) as ledger:
-        desk = Desk.of(world.course, ledger, lambda: cohort_world.NOW, folder)
-        Office(desk).evaluate("", "olga")
-        Office(desk).review(pseudonym, "confirm", "Explains well.", "olga")
-        real = {"pseudonym": pseudonym, "attempt": ledger.results(pseudonym)[0].latest.attempt.id}
-        with looking(desk) as look:
-            yield look, real
-
-
-def serious(page: Page) -> list[str]:
-    """Return axe's serious findings, with where they are."""
-    found = Axe().run(page).response["violations"]
-    return [f"{v['id']}: {v['nodes'][0]['target']} {v['help']}" for v in found if v["impact"] in _SERIOUS]
+    with furnished(tmp_path_factory.mktemp("term")) as (at, known):
+        yield at, known
 
 
 @pytest.mark.parametrize("look", SHOWN)
@@ -79,7 +43,7 @@ def test_a_page_can_be_read_by_everybody(place: tuple[Looking, dict[str, str]], 
     answer = page.goto(at.address(address.format(**real)))
 
     assert answer is not None
-    assert serious(page) == []
+    assert findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= (DESKTOP if theme == "light" else PHONE)
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to the content")).to_be_focused()
@@ -96,7 +60,7 @@ def test_axe_would_find_a_slip(place: tuple[Looking, dict[str, str]]) -> None:
     page.evaluate("document.querySelector('main').innerHTML += '<img src=/x.png><p class=of id=pale>pale</p>'")
     page.evaluate("document.getElementById('pale').style.color = '#ddd'")
 
-    assert {text.split(":")[0] for text in serious(page)} == {"image-alt", "color-contrast"}
+    assert {text.split(" ")[0] for text in findings(page)} == {"image-alt", "color-contrast"}
     page.close()
 
 

@@ -135,7 +135,7 @@ def flags_page(
         list=list_view(survey.report, policy, names, wanted),
         alphas=(ALPHAS[0], ALPHAS[-1]),
         seats=(SEATS[0], SEATS[-1]),
-        timeline=timeline(events),
+        timeline=timeline(events, names),
         recorded=f"event {recorded.id} on {Moment.of(recorded.at).text}, by {recorded.actor}" if recorded else "",
         legend=estimates.legend(survey.report, policy),
         too_early=survey.report.too_early,

@@ -98,7 +98,7 @@ def profile_page(
         path=_path(survey, student.pseudonym),
         settle=_settle(finding),
         grid=grid(catalog, results),
-        timeline=timeline(events),
+        timeline=timeline(events, {student.pseudonym: name}),
         legend=estimates.legend(survey.report, policy),
         newest=cards[0],
         cards=cards[1],

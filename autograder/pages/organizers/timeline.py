@@ -50,12 +50,16 @@ class Entry:
     mark: Annotated[Mark, "What it was."]
     who: Annotated[str, "Who did it."]
     about: Annotated[str, "The pseudonym that it is about; empty where it is about more than one student."]
+    name: Annotated[str, "The name of whom it is about, as the page's reader may see it."]
     text: Annotated[str, "Its words."]
     event: Annotated[int, "Its number in the log."]
 
 
-def timeline(events: Iterable[Event]) -> tuple[Entry, ...]:
-    """Return the newest entries; of evaluations in a row that say the same state only the first and the last are shown."""
+def timeline(events: Iterable[Event], names: Mapping[str, str]) -> tuple[Entry, ...]:
+    """Return the newest entries, people by their `names`.
+
+    Of evaluations in a row that say the same state only the first and the last are shown.
+    """
     kept: list[Event] = []
     for e in events:
         same = kept and e.kind == EVALUATED and [k.kind for k in kept[-2:]] == [EVALUATED] * 2
@@ -63,12 +67,13 @@ def timeline(events: Iterable[Event]) -> tuple[Entry, ...]:
             kept[-1] = e
         else:
             kept.append(e)
-    return tuple(_entry(e) for e in reversed(kept[-N_SHOWN:]))
+    return tuple(_entry(e, names) for e in reversed(kept[-N_SHOWN:]))
 
 
-def _entry(e: Event) -> Entry:
+def _entry(e: Event, names: Mapping[str, str]) -> Entry:
     mark, text = _words(e.kind, e.payload)
-    return Entry(Moment.of(e.at), mark, e.actor, e.subject or "", text, e.id)
+    about = e.subject or ""
+    return Entry(Moment.of(e.at), mark, names.get(e.actor, e.actor), about, names.get(about, about), text, e.id)
 
 
 def _words(kind: str, said: Mapping[str, Any]) -> tuple[Mark, str]:

@@ -74,11 +74,11 @@ class ItemPage:
     snapshot: Annotated[Snapshot, "Which state of the records this is."]
 
 
-LEGEND = (
+_LEGEND = (
     "Difficulty: the ability at which half the points are expected; 0 is the cohort's middle, 1 a standard deviation of students.",
     "Discrimination: the slope of the expected score there. An exercise near 0 hardly tells able students from others.",
     "Both come from the first tries of this cohort, or from the bank of an earlier one where the tracker uses it.",
-    "Drift: results against what is expected of each student from all their other first tries, in standard errors; beyond 4 an"
+    "Drift: results against what is expected of each student from all their other first tries, in standard errors; beyond {} an"
     " exercise does not count until a person has looked.",
 )
 
@@ -86,8 +86,9 @@ LEGEND = (
 def items_page(catalog: Catalog, survey: Survey, max_z: float, cohorts: tuple[Choice, ...]) -> ItemsPage:
     """Return the page of all exercises that somebody met."""
     fits = {f.exercise: f for f in survey.fits}
+    legend = tuple(text.format(f"{max_z:g}") for text in _LEGEND)
     lines = tuple(_line(c, fits.get(c.exercise), max_z) for c in survey.exercises if c.n_tried or c.n_skipped)
-    return ItemsPage(survey.cohort, cohorts, _scatter(lines, fits, survey), lines, LEGEND, snapshot_of(survey))
+    return ItemsPage(survey.cohort, cohorts, _scatter(lines, fits, survey), lines, legend, snapshot_of(survey))
 
 
 def item_page(survey: Survey, exercise: str, failing: Failing, max_z: float) -> ItemPage | None:
@@ -121,7 +122,7 @@ def _line(count: ExerciseCount, fit: ItemFit | None, max_z: float) -> ItemLine:
         passed=share(count.n_passed, count.n_tried),
         difficulty=signed(fit.difficulty) if fit and fit.difficulty is not None else wording.NOTHING,
         discrimination=f"{fit.discrimination:.1f}" if fit else wording.NOTHING,
-        drift=signed(fit.drift) if fit else wording.NOTHING,
+        drift=_odd(fit.drift) if fit else wording.NOTHING,
     )
 
 
@@ -140,8 +141,8 @@ def _scatter(lines: Sequence[ItemLine], fits: dict[str, ItemFit], survey: Survey
         for x, f in known
     ]
     x, y = (
-        charts.axis("x", "difficulty (standard deviations)", scale={"zero": False}),
-        charts.axis("y", "discrimination (per standard deviation)", scale={"zero": False}),
+        charts.axis("x", "difficulty (standard deviations)", scale={"zero": False, "padding": 12}),
+        charts.axis("y", "discrimination (per standard deviation)", scale={"zero": False, "padding": 12}),
     )
     words = [SOUND.word, BLUNT.word, DRIFTS.word, UNKNOWN.word]
     shape = {"field": "of", "type": "nominal", "title": None, "scale": {"domain": words}}
@@ -150,12 +151,8 @@ def _scatter(lines: Sequence[ItemLine], fits: dict[str, ItemFit], survey: Survey
     # Only the ends are named: the table names them all, and a hundred names cover each other.
     ends = sorted(rows, key=lambda r: float(str(r["x"])))
     named = [*ends[: _MOST_LABELS // 2], *ends[max(_MOST_LABELS // 2, len(ends) - _MOST_LABELS // 2) :]]
-    text = {
-        "data": {"values": named},
-        "mark": {"type": "text", "align": "left", "dx": 7, "color": SOFT, "fontSize": 10},
-        "encoding": {"x": x, "y": y, "text": {"field": "title", "type": "nominal"}},
-    }
-    described["layer"] = [*described["layer"], text]
+    text = charts.words({"x": x, "y": y, "text": {"field": "title", "type": "nominal"}}, dx=7, fontSize=10)
+    described["layer"] = [*described["layer"], *({"data": {"values": named}, **layer} for layer in text)]
     return figure(
         "scatter",
         "Difficulty against discrimination",
@@ -223,9 +220,14 @@ def _tiles(line: ItemLine, c: ExerciseCount) -> tuple[Tile, ...]:
         Tile(line.n, Mark("tried it", "check", "mute", "Students with a first try."), f"{c.n_skipped} handed it in empty"),
         Tile(str(c.n_passed_first), Mark("passed at once", "star", "mute", "At the first try."), line.first),
         Tile(str(c.n_passed), Mark("passed at last", "check", "mute", "At whichever try."), line.passed),
-        Tile(line.difficulty, Mark("difficulty", "up", "mute", LEGEND[0])),
-        Tile(line.discrimination, Mark("discrimination", "half", "mute", LEGEND[1])),
+        Tile(line.difficulty, Mark("difficulty", "up", "mute", _LEGEND[0])),
+        Tile(line.discrimination, Mark("discrimination", "half", "mute", _LEGEND[1])),
     )
+
+
+def _odd(drift: float) -> str:
+    """Return how odd the results are; nothing odd at all is a statistic below 0, whose size says nothing."""
+    return signed(drift) if drift > 0 else "0"
 
 
 def _drift(fit: ItemFit | None, max_z: float) -> str:
@@ -233,7 +235,7 @@ def _drift(fit: ItemFit | None, max_z: float) -> str:
         return "Nothing is known of drift yet."
     if fit.drift > max_z:
         return f"{signed(fit.drift)} standard errors: it {fit.drift_way}, under the grader build {fit.drift_build}."
-    return f"{signed(fit.drift)} standard errors at most; up to {signed(max_z)} is chance."
+    return f"{_odd(fit.drift)} standard errors at most; up to {signed(max_z)} is chance."
 
 
 def _rests_on(failing: Failing) -> str:

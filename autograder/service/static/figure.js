@@ -80,6 +80,7 @@
     row.className = "choices";
     row.setAttribute("role", "group");
     row.setAttribute("aria-label", "Shown series");
+    row.append(Object.assign(document.createElement("span"), { textContent: "Show" }));
     names.forEach((name, k) => {
       const button = document.createElement("button");
       button.type = "button";
