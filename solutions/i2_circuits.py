@@ -67,12 +67,12 @@ class Transformer(nn.Module):
 
         Shapes: tokens (b t), int64 -> logits (b t v). With l the layer, the points are, in the order in which
         they come:
-            embed                                            (b t d)    token plus position
-            blocks.l.q_in, blocks.l.k_in, blocks.l.v_in      (b t h d)  what each head reads, before its norm
-            blocks.l.scores (before mask and softmax), .pattern (b h t t) query by key
-            blocks.l.head_out                                (b t h d)  what each head adds to the stream
-            blocks.l.mlp_in, blocks.l.mlp_out                (b t d)    only with an MLP; mlp_in is before its norm
-            final                                            (b t d)    the stream that the final norm and W_U read
+            embed                                                (b t d)    token plus position
+            blocks.l.q_in, blocks.l.k_in, blocks.l.v_in          (b t h d)  what each head reads, before its norm
+            blocks.l.scores (before mask and softmax), .pattern  (b h t t)  query by key
+            blocks.l.head_out                                    (b t h d)  what each head adds to the stream
+            blocks.l.mlp_in, blocks.l.mlp_out                    (b t d)    only with an MLP; mlp_in is before its norm
+            final                                                (b t d)    the stream that the final norm and W_U read
         """
 
         def at(name: str, value: Tensor) -> Tensor:

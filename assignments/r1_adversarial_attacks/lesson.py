@@ -1140,7 +1140,6 @@ for name, transform, n in (("(a) as it is", dither, 1), ("(b) through BPDA", thr
 # - Madry et al. (2018), *Towards Deep Learning Models Resistant to Adversarial Attacks*: PGD, and training against it.
 # - Athalye, Carlini and Wagner (2018), *Obfuscated Gradients Give a False Sense of Security*: sections 10 and 11 of this
 #   notebook.
-#
 # - Carlini et al. (2019), *On Evaluating Adversarial Robustness*: the long checklist.
 # - Croce and Hein (2020), *Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks*:
 #   AutoAttack.

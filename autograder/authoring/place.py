@@ -28,7 +28,8 @@ def _paragraph(lesson: Lesson, course: Course, assignment: Assignment) -> str:
     exercises = [cell.options for cell in lesson.cells if cell.options]
     points, hours = sum(o.points for o in exercises), sum(o.minutes for o in exercises) / 60
     after = f"requires {_names(required)}" if required else "requires no other notebook"
-    before = f"{_names(following)} {'build' if len(following) > 1 else 'builds'} on it" if following else "so far no other builds on it"
+    verb = "build" if len(following) > 1 else "builds"
+    before = f"{_names(following)} {verb} on it" if following else "so far no other builds on it"
     amount = f"{len(exercises)} exercise{'s' if len(exercises) > 1 else ''}, {points:g} points, {hours:.1f} hours by their cards"
     return f"**In this course.** Week {assignment.week}. This notebook {after}; {before}. {amount}."
 

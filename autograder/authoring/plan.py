@@ -185,9 +185,9 @@ class _Planner:
             if isinstance(node, ast.ImportFrom) and node.module == self.solution.module:
                 given = "\n\n\n".join(d.source.rstrip("\n") for d in self._definitions(cell, node))
                 # Given code stands apart from its neighbours, as in a module.
-                above = ["", ""] if any(line.strip() for line in lines[: node.lineno - 1]) else []
-                below = ["", ""] if any(line.strip() for line in lines[node.end_lineno :]) else []
-                lines[node.lineno - 1 : node.end_lineno] = [*above, *given.split("\n"), *below]
+                above = "\n".join(lines[: node.lineno - 1]).rstrip()
+                below = "\n".join(lines[node.end_lineno :]).strip("\n")
+                lines = "\n\n\n".join(part for part in (above, given, below) if part.strip()).split("\n")
         source = "\n".join(lines)
         self._refuse_solutions(LessonCell(cell.kind, cell.line, source))
         return source
