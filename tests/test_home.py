@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from autograder.commands.init import command
 from autograder.errors import BootcampError
 from autograder.home import Home
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_the_seed_is_made_once_and_only_its_owner_reads_it(tmp_path: Path):
@@ -29,6 +33,16 @@ def test_a_seed_from_the_environment_leaves_no_file(tmp_path: Path):
 
     assert home.seed() == b"x" * 40
     assert not home.seed_file.exists()
+
+
+def test_init_says_where_the_seed_is(tmp_path: Path):
+    """What to back up is named, and the seed itself is not."""
+    home = Home.from_env({"BOOTCAMP_HOME": str(tmp_path / "state"), "BOOTCAMP_SEED": "x" * 40}, ROOT)
+    done = CliRunner().invoke(command, obj=home, catch_exceptions=False)
+
+    assert "BOOTCAMP_SEED" in done.output
+    assert "back it up" in done.output
+    assert home.seed().decode() not in done.output
 
 
 @pytest.mark.parametrize("seed", ["", "short"])

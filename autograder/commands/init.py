@@ -19,4 +19,5 @@ def command(home: Home) -> None:
     home.make()
     Ledger.open(home.ledger_url).close()
     prepare(course, home)
-    click.echo(f"{course.title}: state in {home.path}. The seed in {home.seed_file} is secret: back it up, show it to nobody.")
+    seed = "The seed in BOOTCAMP_SEED" if home.seed_text else f"The seed in {home.seed_file}"
+    click.echo(f"{course.title}: state in {home.path}. {seed} is secret: back it up, show it to nobody.")

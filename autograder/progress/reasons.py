@@ -16,7 +16,7 @@ def why(model: Model, row: int, tau: float, course: CourseItems) -> Why:
     """Return what carries the estimate of one student, and what speaks against it."""
     s = model.scores
     tried = s.seen[row]
-    n_tried, n_passed = s.seen.sum(axis=0), (s.passed & s.seen).sum(axis=0)
+    n_tried, n_passed = s.per_exercise
     shares = [
         (n_passed[j] / n_tried[j], Share(s.exercises[j], course.items[s.exercises[j]].title, int(n_passed[j]), int(n_tried[j])), j)
         for j in np.flatnonzero(tried)

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -52,6 +53,11 @@ class Scores:
     left_out: Mapping[str, int]
     build_of: Ints | None = None
     builds: tuple[str, ...] = ()
+
+    @cached_property
+    def per_exercise(self) -> tuple[Ints, Ints]:
+        """How many tried each exercise, and how many of them passed. Shapes: (j), (j)."""
+        return self.seen.sum(axis=0), (self.passed & self.seen).sum(axis=0)
 
 
 def collect(
