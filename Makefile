@@ -47,7 +47,7 @@ lint: $(READY) ## ruff and mypy
 	@$(BIN)/mypy
 
 # In the order of their names: the slow files (browser, hostile) have few tests, and come last where xdist orders them.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 12 --durations-min 20
 
 # Two draws of some exercises, other ones for every commit; `make check` is the whole gate.
 .PHONY: gate-sample
