@@ -78,5 +78,11 @@ bench-pages: $(READY) ## what every page costs with 10,000 students, in SQLite a
 bench-progress: $(READY) ## the tracker's speed in CPU seconds of one thread, beside mirt and girth
 	@OMP_NUM_THREADS=1 $(BIN)/bootcamp progress bench
 
+.PHONY: sbom
+sbom: $(READY) ## bills of materials of the images (CycloneDX), into var/sbom
+	@mkdir -p var/sbom
+	@for image in student engine hub; do $(BIN)/python docker/lock/sbom.py $$image > var/sbom/$$image.cdx.json; done
+	@ls -l var/sbom
+
 clean: ## remove the environment and the demo's state
 	rm -rf .venv var

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A clone of the repository in; the bootcamp on this machine out, without containers: Debian 12 or Ubuntu 22.04 and newer.
+# A clone of the repository in; the bootcamp on this machine out, without containers: Debian 12 or Ubuntu 24.04 and newer.
 #
 #   sudo docker/machine/install.sh      run it again after git pull: that is the upgrade
 #
@@ -10,7 +10,6 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 source=$(cd "$here/../.." && pwd)
 TORCH_PIP=${TORCH_PIP:---index-url https://download.pytorch.org/whl/cpu}
-lock=$source/docker/lock.txt
 
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
     python3 python3-venv bubblewrap libseccomp2 postgresql postgresql-client sudo >/dev/null
@@ -20,14 +19,19 @@ install -d -m 755 /opt/bootcamp /opt/bootcamp/bin /opt/bootcamp/etc /srv/bootcam
 install -d -m 700 -o bootcamp -g bootcamp /var/lib/bootcamp
 
 # The system's python3: people's Unix users cannot execute one that lies in root's home.
-for room in student engine; do
-    [ -x /opt/bootcamp/$room/bin/pip ] || /usr/bin/python3 -m venv /opt/bootcamp/$room
+install_room() { # ROOM LOCK...: torch, and what the locks name, by their hashes
+    room=/opt/bootcamp/$1
+    shift
+    [ -x "$room/bin/pip" ] || /usr/bin/python3 -m venv "$room"
     # shellcheck disable=SC2086
-    /opt/bootcamp/$room/bin/pip install -q $TORCH_PIP -c "$lock" torch
-done
-/opt/bootcamp/student/bin/pip install -q -c "$lock" torch numpy einops jupyterlab jupyterhub nbgrader "soupsieve<4"
-/opt/bootcamp/engine/bin/pip install -q -c "$lock" "$source[postgres,parquet,hub]"
-/opt/bootcamp/engine/bin/pip install -q --no-deps --force-reinstall "$source"
+    "$room/bin/pip" install -q --no-deps --only-binary :all: $TORCH_PIP torch==2.13.0
+    for lock; do "$room/bin/pip" install -q --no-deps --require-hashes --only-binary :all: -r "$source/docker/lock/$lock.txt"; done
+}
+install_room student student
+install_room engine engine hub
+/opt/bootcamp/engine/bin/pip install -q --no-deps --no-build-isolation --force-reinstall "$source"
+/opt/bootcamp/student/bin/pip check
+/opt/bootcamp/engine/bin/pip check
 
 # The exchange's client for students: the files that the student's image has (docker/Dockerfile), and no more.
 rm -rf /opt/bootcamp/student/client
@@ -56,7 +60,7 @@ install -m 644 "$here/jupyterhub_config.py" /opt/bootcamp/etc/jupyterhub_config.
 "$source/docker/compose/secrets.sh" /etc/bootcamp/secrets
 chmod 400 /etc/bootcamp/secrets/*
 # Here the seed is the home's own file (bootcamp init), and PostgreSQL asks for no password.
-rm -f /etc/bootcamp/secrets/course_seed /etc/bootcamp/secrets/database_password
+rm -f /etc/bootcamp/secrets/course_seed /etc/bootcamp/secrets/database_password /etc/bootcamp/secrets/grafana_password
 
 systemctl start postgresql
 as_postgres() { (cd / && sudo -u postgres "$@"); }

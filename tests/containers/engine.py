@@ -5,6 +5,7 @@ Base images come from debootstrap, under the names that the Dockerfiles ask for.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -57,14 +58,20 @@ class Engine:
     def make_images(self) -> None:
         """Make the bases that are missing, then every image of ours; layers that did not change are not made again."""
         base = self._name(ROOT / "docker" / "Dockerfile", r"^ARG DEBIAN=(\S+)")
-        database = self._name(ROOT / "docker" / "compose" / "compose.yaml", r"image: (docker\.io/library/postgres:\S+)")
+        compose = ROOT / "docker" / "compose"
+        database = self._name(compose / "compose.yaml", r"image: (docker\.io/library/postgres:\S+)")
+        prometheus = self._name(compose / "monitoring.yaml", r"image: (docker\.io/prom/prometheus:\S+)")
         if not self.succeeds("image", "exists", base):
             self._bootstrap(base)
-        here = Path(__file__).parent / "postgres"
-        self._build(database, here, [])
+        for name, folder in ((database, "postgres"), (prometheus, "prometheus")):
+            self._build(name, Path(__file__).parent / folder, [])
         options = ["-f", str(ROOT / "docker" / "Dockerfile")]
         if _WHEELS.is_dir():  # a machine that has torch on its disk
+            (wheel,) = _WHEELS.glob("torch-2.13.0*.whl")
+            with open(wheel, "rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             options += [f"--volume={_WHEELS}:{_WHEELS}:ro", f"--build-arg=TORCH_PIP=--find-links {_WHEELS}"]
+            options += [f"--build-arg=TORCH_HASH={sha256}"]
         if _AUTHORITIES.is_file():
             options += [f"--volume={_AUTHORITIES}:/etc/mirror.crt:ro", "--build-arg=PIP_CERT=/etc/mirror.crt"]
         for target in TARGETS:
