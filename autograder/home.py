@@ -11,7 +11,7 @@ from pathlib import Path
 from autograder.errors import BootcampError
 
 _MIN_SEED_CHARS = 32
-TRANSCRIPT_KEYS, PREVIEWS = "transcripts", "previews"
+TRANSCRIPT_KEYS, PREVIEWS, BACKED_UP = "transcripts", "previews", "backed_up"
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,11 @@ class Home:
     def replays(self) -> Path:
         """What was said of attempts by builds that regrades replayed them under."""
         return self.path / "regrades"
+
+    @property
+    def backed_up(self) -> Path:
+        """Touched by every backup that is whole."""
+        return self.path / BACKED_UP
 
     @property
     def seed_file(self) -> Path:

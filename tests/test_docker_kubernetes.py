@@ -17,12 +17,12 @@ from traitlets.config import Config
 
 from autograder.records import Ledger
 from autograder.service import people
-from autograder.service.roles import CUSTOM_SCOPES, ROLES, group
+from autograder.service.roles import CUSTOM_SCOPES, MONITOR, ROLES, group
 from tests.postgres_server import server
 from tests.test_docker import COMPOSE
 
 FOLDER = Path(__file__).parents[1] / "docker" / "kubernetes"
-BASE = FOLDER / "base"
+BASE, MONITORING = FOLDER / "base", FOLDER / "monitoring"
 VALUES: dict[str, Any] = yaml.safe_load((FOLDER / "values.yaml").read_text("utf-8"))
 VERSIONS = ("1.33", "1.36")
 
@@ -45,14 +45,15 @@ OURS = ("bootcamp-service", "bootcamp-worker")
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_object_is_one_that_kubernetes_knows(version: str) -> None:
     """Strictly: a key that the schema does not know is refused, and so is this test's own wrong one."""
-    for found in [*OBJECTS, yaml.safe_load((FOLDER / "gvisor" / "runtimeclass.yaml").read_text())]:
+    more = [yaml.safe_load((FOLDER / name).read_text()) for name in ("gvisor/runtimeclass.yaml", "monitoring/network.yaml")]
+    for found in [*OBJECTS, *more]:
         kubernetes_validate.validate(found, version, strict=True)
     wrong = {**OBJECTS[0], "metadata": {"name": "bootcamp", "lables": {}}}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, version, strict=True)
 
 
-@pytest.mark.parametrize("folder", [BASE, FOLDER / "keda"], ids=lambda p: p.name)
+@pytest.mark.parametrize("folder", [BASE, FOLDER / "keda", MONITORING], ids=lambda p: p.name)
 def test_a_kustomization_names_what_is_there(folder: Path) -> None:
     """Each resource and file exists, and no file of objects is forgotten."""
     found = yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))
@@ -143,7 +144,8 @@ def test_the_hub_gives_the_same_rights_as_everywhere(tmp_path: Path) -> None:
     c = Config()
     c.JupyterHub.load_roles = [{"name": "chart"}]
     exec(code.replace(path, str(tmp_path / "people.toml")), {"c": c})
-    assert {r["name"] for r in c.JupyterHub.load_roles} == {"chart", *(group(role) for role in ROLES)}
+    assert {r["name"] for r in c.JupyterHub.load_roles} == {"chart", MONITOR, *(group(role) for role in ROLES)}
+    assert MONITOR in VALUES["hub"]["services"]
     assert set(c.JupyterHub.custom_scopes) == set(CUSTOM_SCOPES)
     assert c.Authenticator.allow_all is False
     assert c.JupyterHub.authenticator_class.__name__ == "ListedGitHubOAuthenticator"
@@ -184,3 +186,24 @@ def test_the_scaler_counts_what_waits_and_what_runs(tmp_path: Path) -> None:
         with ledger.writing() as other:
             ledger.queue.finish(other, lease)
         assert waiting() == 2
+
+
+def test_monitors_ask_ports_that_there_are() -> None:
+    """Selectors find our Service and pods, ports are named there, jobs get the names that the alerts know, the policy lets them."""
+    found = {(o["kind"], o["metadata"]["name"]): o["spec"] for o in objects(MONITORING)}
+    (service,) = (o for o in OBJECTS if o["kind"] == "Service")
+    asked = found["ServiceMonitor", "bootcamp-service"]
+    (endpoint,) = asked["endpoints"]
+    assert asked["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert endpoint["port"] in {p["name"] for p in service["spec"]["ports"]}
+    assert endpoint["authorization"]["credentials"]["key"] == f"hub.services.{MONITOR}.apiToken"
+    assert service["metadata"]["labels"][asked["jobLabel"]] == "bootcamp-service"
+    asked = found["PodMonitor", "bootcamp-worker"]
+    (container,) = PODS["bootcamp-worker"]["spec"]["containers"]
+    assert asked["selector"]["matchLabels"].items() <= PODS["bootcamp-worker"]["metadata"]["labels"].items()
+    assert asked["podMetricsEndpoints"][0]["port"] in {p["name"] for p in container["ports"]}
+    assert PODS["bootcamp-worker"]["metadata"]["labels"][asked["jobLabel"]] == "bootcamp-worker"
+    (rule,) = found["NetworkPolicy", "bootcamp-monitoring"]["ingress"]
+    ports = [p["containerPort"] for name in OURS for p in PODS[name]["spec"]["containers"][0]["ports"]]
+    assert sorted(p["port"] for p in rule["ports"]) == sorted(ports)
+    assert f"0.0.0.0:{container['ports'][0]['containerPort']}" in container["command"]

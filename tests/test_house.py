@@ -26,6 +26,7 @@ LEVELS = {
     "grading": 4,
     "records": 5,
     "capacity": 5,
+    "metrics": 6,
     "progress": 6,
     "regrades": 6,
     "transcripts": 6,

@@ -285,3 +285,20 @@ def test_clock_steps_neither_rob_nor_strand(world: World) -> None:
 
     assert again.attempt == lease.attempt
     assert world.settle(again, world.opened[-1]).state == "graded"
+
+
+def test_lanes_tell_what_waits_and_runs(world: World) -> None:
+    """By priority, highest first; what is over is in none; an empty queue has no lane."""
+    queue = world.ledger.queue
+    assert queue.lanes() == []
+    for n in range(3):
+        world.hand_in(f"h{n}", at=n, who=world.ledger.enrol(f"s{n}", "2026", START))
+    world.hand_in("r", priority=REGRADE)
+    world.settle(queue.claim("w1"))
+    queue.claim("w1")
+
+    lanes = queue.lanes()
+
+    assert [(x.priority, x.n_queued, x.n_running) for x in lanes] == [(INTERACTIVE, 1, 1), (REGRADE, 1, 0)]
+    assert sum(x.n_queued for x in lanes) == queue.stats().n_queued
+    assert max(x.oldest_s for x in lanes) == pytest.approx(queue.stats().oldest_s, abs=1.0)

@@ -96,6 +96,7 @@ EXPECTED: dict[str, tuple[str, dict[str, tuple]]] = {
     f"api/attempts/{ID}/feedback": ("api/attempts/{attempt}/feedback", {"GET": (EVERYBODY, OWN)}),
     "api/submissions": ("api/submissions", {"GET": (INSTRUCTORS, 200)}),
     f"api/submissions/{ID}/files": ("api/submissions/{attempt}/files", {"GET": (INSTRUCTORS, 400)}),  # its bytes were made up
+    "metrics": ("metrics", {"GET": (frozenset(), 200)}),  # Prometheus is no role: tests/test_metrics.py
     "healthz": ("healthz", {"GET": (NOBODY_ASKED, 200)}),
     r"static/([a-z]+\.[a-z]+)": ("static/style.css", {"GET": (NOBODY_ASKED, 200)}),
     "api/v1": ("api/v1", {"GET": (EVERYBODY, 200)}),

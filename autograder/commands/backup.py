@@ -22,6 +22,7 @@ def command(home: Home, file: Path) -> None:
     from autograder.records.backup import write
 
     done = write(home, file.absolute(), datetime.now(UTC))
+    home.backed_up.touch()  # the exchange's metrics tell its age
     click.echo(f"{file}: {done.n_blobs} files that were handed in, {done.n_bytes / 2**20:.1f} MiB.")
     for cohort, head in sorted(done.heads.items()):
         click.echo(f'cohort "{cohort}": head {head}')

@@ -8,7 +8,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from autograder.records.worker import Done, Worker
 
 if TYPE_CHECKING:
     from autograder.grading.edits import Edits
+    from autograder.metrics.grading import GradingMetrics
     from autograder.regrades.orders import Orders
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -38,8 +40,9 @@ _ORDERS_S = 2.0  # between two looks at whether an ordered regrade is ready to b
 @click.option("--no-publish", is_flag=True, help="Leave nbgrader's gradebook alone.")
 @click.option("--quiet", is_flag=True, help="Print faults only.")
 @click.option("--alive", type=click.Path(path_type=Path, dir_okay=False), help="Touch this file as long as the loop goes round.")
+@click.option("--metrics", default="", metavar="[HOST:]PORT", help="Tell Prometheus there; on loopback unless a host is named.")
 @click.pass_obj
-def command(home: Home, workers: int, once: bool, no_publish: bool, quiet: bool, alive: Path | None) -> None:
+def command(home: Home, workers: int, once: bool, no_publish: bool, quiet: bool, alive: Path | None, metrics: str) -> None:
     """Grade what is handed in, as it comes, until Ctrl-C or SIGTERM: newest hand-ins of students before regrades.
 
     On a signal the jobs at hand are finished; on a second one they are given back. Any number of these commands may run
@@ -55,11 +58,13 @@ def command(home: Home, workers: int, once: bool, no_publish: bool, quiet: bool,
     home.make()
     name = f"{socket.gethostname()}:{os.getpid()}"
     pool = Pool(home.course_root, home.seed(), home.path / "admitted", workers, os.environ)
-    with pool, Ledger.open(home.ledger_url) as ledger:
+    with pool, Ledger.open(home.ledger_url) as ledger, _told(metrics, workers) as told:
         publisher = None if no_publish else Publisher(home, course, ledger)
-        watch = _watcher(ledger, publisher, quiet)
+        watch = _watcher(told, publisher, quiet)
         orders = Orders(ledger, home.replays, lambda: datetime.now(UTC), partial(previews.forget, home.previews))
         worker = Worker(ledger, Blobs(home.blobs), pool, name, lambda: datetime.now(UTC), watch, _say, orders)
+        if told:
+            told.worker = worker
         if not quiet:
             click.echo(f"{name}: {workers} grading processes, {ledger.queue.stats().n_queued} attempts wait. Ctrl-C ends it.")
         try:
@@ -150,17 +155,32 @@ class Publisher:
                 return
 
 
-def _watcher(ledger: Ledger, publisher: Publisher | None, quiet: bool) -> Callable[[Done], None]:
+@contextmanager
+def _told(address: str, n_slots: int) -> Iterator[GradingMetrics | None]:
+    """Serve metrics at the address, if one is given."""
+    if not address:
+        yield None
+        return
+    from autograder.metrics import port
+    from autograder.metrics.grading import GradingMetrics
+
+    registry = port.registry()
+    with port.served(address, registry):
+        yield GradingMetrics(registry, n_slots, lambda: datetime.now(UTC))
+
+
+def _watcher(told: GradingMetrics | None, publisher: Publisher | None, quiet: bool) -> Callable[[Done], None]:
     def watch(done: Done) -> None:
+        if told:
+            told.ended(done)
         if publisher:
             publisher.wake()
         if done.settled is None or done.settled.state != "graded":
             reason = done.fault or "unscored by our fault"
             _say(f"{done.attempt.assignment} {done.attempt.id[:8]}: try {done.lease.n_tries} failed, {reason}")
         elif not quiet:
-            click.echo(
-                f"{done.attempt.assignment} {done.attempt.id[:8]}: {done.settled.appended or 'another build spoke meanwhile'}"
-            )
+            instead = "another build spoke meanwhile" if done.settled.is_superseded else "kept for its regrade"
+            click.echo(f"{done.attempt.assignment} {done.attempt.id[:8]}: {done.settled.appended or instead}")
 
     return watch
 

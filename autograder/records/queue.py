@@ -119,6 +119,16 @@ class QueueStats:
     oldest_s: float
 
 
+@dataclass(frozen=True)
+class Lane:
+    """The live jobs of one priority. `oldest_s` is the age of the oldest that waits, 0 when none does."""
+
+    priority: int
+    n_queued: int
+    n_running: int
+    oldest_s: float
+
+
 class Queue(Protocol):
     """What both engines do. `db` is the caller's write transaction of the ledger; without it a method makes its own."""
 
@@ -170,6 +180,10 @@ class Queue(Protocol):
 
     def n_live(self, priority: int) -> int:
         """Return how many jobs of this priority wait or run."""
+        ...
+
+    def lanes(self) -> list[Lane]:
+        """Return what waits and runs, by priority; a lane without a live job may be absent."""
         ...
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from autograder.records.queue import Clocks, JobStatus, Lease, Policy, QueueStats, StaleLeaseError
+from autograder.records.queue import Clocks, JobStatus, Lane, Lease, Policy, QueueStats, StaleLeaseError
 
 QUEUE, TASK = "grade", "bootcamp.grade"
 _STATES = {"todo": "queued", "doing": "running", "succeeded": "graded"}
@@ -54,11 +54,15 @@ _SELECT = """
 _AHEAD = text("""
     SELECT count(*) FROM procrastinate_jobs
     WHERE status = 'todo' AND queue_name = :queue AND (priority > :priority OR (priority = :priority AND id < :id))""")
-_STATS = text("""
+_OLDEST_S = "COALESCE(extract(epoch FROM now() - min((args->>'at')::timestamptz) FILTER (WHERE status = 'todo')), 0)"
+_LANES = text(f"""
+    SELECT priority, count(*) FILTER (WHERE status = 'todo'), count(*) FILTER (WHERE status = 'doing'), {_OLDEST_S}
+    FROM procrastinate_jobs WHERE queue_name = :queue AND status IN ('todo', 'doing') GROUP BY priority ORDER BY priority DESC""")
+_STATS = text(f"""
     SELECT count(*) FILTER (WHERE status = 'todo'), count(*) FILTER (WHERE status = 'doing'),
         count(*) FILTER (WHERE status = 'failed'), count(*) FILTER (WHERE status = 'succeeded'),
         count(*) FILTER (WHERE attempts > (status = 'succeeded')::int),
-        COALESCE(extract(epoch FROM now() - min((args->>'at')::timestamptz) FILTER (WHERE status = 'todo')), 0)
+        {_OLDEST_S}
     FROM procrastinate_jobs WHERE queue_name = :queue""")
 
 
@@ -166,6 +170,11 @@ class ProcrastinateQueue:
         )
         with self.engine.connect() as db:
             return int(db.execute(text(query), {"queue": QUEUE, "p": priority}).scalar_one())
+
+    def lanes(self) -> list[Lane]:
+        """Return what waits and runs, by priority."""
+        with self.engine.connect() as db:
+            return [Lane(row[0], row[1], row[2], max(0.0, float(row[3]))) for row in db.execute(_LANES, {"queue": QUEUE})]
 
     def _fetch(self) -> Lease | None:
         with self.engine.begin() as db:

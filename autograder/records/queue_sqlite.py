@@ -16,10 +16,11 @@ from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
 from autograder.records import database
 from autograder.records import schema as t
-from autograder.records.queue import Clocks, JobStatus, Lease, Policy, QueueStats, StaleLeaseError
+from autograder.records.queue import Clocks, JobStatus, Lane, Lease, Policy, QueueStats, StaleLeaseError
 
 QUEUED, RUNNING, DONE, DEAD = "queued", "running", "done", "dead"
 _LIVE = (QUEUED, RUNNING)
+_OLDEST = func.min(sa.case((t.job.c.state == QUEUED, t.job.c.enqueued_at))).label("since")
 _NEW = {
     "state": QUEUED,
     "n_tries": 0,
@@ -120,11 +121,20 @@ class SqliteQueue:
         """Return the queue's health."""
         j = t.job.c
         counts = [func.count(sa.case((j.state == state, 1))) for state in (QUEUED, RUNNING, DEAD, DONE)]
-        oldest = func.min(sa.case((j.state == QUEUED, j.enqueued_at))).label("since")
         with self.engine.connect() as db:
-            row = db.execute(select(*counts, func.count(sa.case((j.fence > 1, 1))), oldest)).one()
-        age_s = (self.clocks.wall() - row.since).total_seconds() if row.since else 0.0
-        return QueueStats(row[0], row[1], row[2], row[3], row[4], max(0.0, age_s))
+            row = db.execute(select(*counts, func.count(sa.case((j.fence > 1, 1))), _OLDEST)).one()
+        return QueueStats(row[0], row[1], row[2], row[3], row[4], self._age_s(row.since))
+
+    def lanes(self) -> list[Lane]:
+        """Return what waits and runs, by priority."""
+        j = t.job.c
+        counts = [func.count(sa.case((j.state == state, 1))) for state in _LIVE]
+        query = select(j.rank, *counts, _OLDEST).where(j.state.in_(_LIVE)).group_by(j.rank).order_by(j.rank)
+        with self.engine.connect() as db:
+            return [Lane(-row.rank, row[1], row[2], self._age_s(row.since)) for row in db.execute(query)]
+
+    def _age_s(self, since: datetime | None) -> float:
+        return max(0.0, (self.clocks.wall() - since).total_seconds()) if since else 0.0
 
     def n_live(self, priority: int) -> int:
         """Return how many jobs of this priority wait or run."""

@@ -50,12 +50,18 @@ class Replays(Protocol):
 
 @dataclass(frozen=True)
 class Done:
-    """One job's end, for who watches: `settled` is None when it failed by our fault, and `fault` says how."""
+    """One try's end, for who watches: `settled` is None when it failed by our fault, and `fault` says how.
+
+    `state` is what became of the job: graded, queued (to be tried again) or dead.
+    """
 
     attempt: Attempt
     lease: Lease
+    state: str
     settled: Settled | None
     fault: str = ""
+    graded: Graded | None = None
+    wall_s: float = 0.0
 
 
 class Worker:
@@ -75,6 +81,7 @@ class Worker:
         """Without `replays` a regrade's jobs are recorded like all others."""
         self.ledger, self.blobs, self.graders, self.name = ledger, blobs, graders, name
         self.now, self.watch, self.say, self.replays = now, watch, say, replays
+        self.n_leases_lost = 0
         self._held: dict[int, tuple[Lease, Attempt]] = {}
         self._found: list[Finished] = []
         self._beat_at = 0.0
@@ -83,6 +90,10 @@ class Worker:
     @property
     def is_idle(self) -> bool:
         return not self._held
+
+    @property
+    def n_held(self) -> int:
+        return len(self._held)
 
     def step(self, *, claim: bool = True) -> bool:
         """Do what there is to do now, waiting a moment when there is nothing; return whether anything was found.
@@ -153,16 +164,17 @@ class Worker:
                 self._fail(lease, attempt, fault)
             else:
                 self._finish(lease)
+                self.watch(Done(attempt, lease, "graded", Settled("graded", None), "", end.graded, end.wall_s))
             return
         try:
             settled = self.ledger.settle(lease, end.graded, self.now())
         except StaleLeaseError as e:
-            self.say(str(e))
+            self._say_lost(str(e))
             return
         except LedgerError as e:  # what was found contradicts the attempt: a fault of ours, to be seen by a person
             self._fail(lease, attempt, str(e))
             return
-        self.watch(Done(attempt, lease, settled))
+        self.watch(Done(attempt, lease, settled.state, settled, "", end.graded, end.wall_s))
 
     def _replays(self, lease: Lease) -> Replays | None:
         return self.replays if lease.priority == REGRADE else None
@@ -172,15 +184,15 @@ class Worker:
             with self.ledger.writing() as db:
                 self.ledger.queue.finish(db, lease)
         except StaleLeaseError as e:
-            self.say(str(e))
+            self._say_lost(str(e))
 
     def _fail(self, lease: Lease, attempt: Attempt, fault: str) -> None:
         try:
-            self.ledger.fail(lease, fault)
+            state = self.ledger.fail(lease, fault)
         except StaleLeaseError as e:
-            self.say(str(e))
+            self._say_lost(str(e))
             return
-        self.watch(Done(attempt, lease, None, fault))
+        self.watch(Done(attempt, lease, state, None, fault))
 
     def _beat(self) -> None:
         if time.monotonic() - self._beat_at < self.ledger.queue.policy.lease_s / 4:
@@ -190,9 +202,13 @@ class Worker:
             try:
                 self.ledger.queue.heartbeat(lease)
             except StaleLeaseError as e:
-                self.say(f"{e} Its grading is dropped.")
+                self._say_lost(f"{e} Its grading is dropped.")
                 self._held.pop(key)
                 self.graders.drop(key)
+
+    def _say_lost(self, text: str) -> None:
+        self.n_leases_lost += 1
+        self.say(text)
 
     def _say_away(self, error: DBAPIError) -> None:
         if not self._is_away:

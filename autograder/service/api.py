@@ -123,6 +123,7 @@ class Upload(Api):
         self.spool.write(chunk)
 
     def on_finish(self) -> None:
+        super().on_finish()
         if hasattr(self, "spool"):
             self.spool.close()
 

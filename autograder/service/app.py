@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jupyterhub.services.auth import HubOAuth
 from tornado import httpserver, web
 
+from autograder.metrics.answers import Answers
 from autograder.pages.models import EstimateView, ExerciseRow, PointsCell, help_of
 from autograder.pages.wording import plain
 from autograder.service.api import N_UNPACKING
@@ -21,6 +22,7 @@ from autograder.service.counter import Counter
 from autograder.service.desk import Desk
 from autograder.service.feedback import Feedback
 from autograder.service.handlers import Asset
+from autograder.service.monitoring import registry_of
 from autograder.service.routes import ROUTES
 from autograder.service.shell import NotFound
 
@@ -38,7 +40,7 @@ def make_app(desk: Desk, hub_auth: HubOAuth, prefix: str, hub_prefix: str, grade
     `graders` check single exercises, where the course allows that.
     """
     hub_auth.cache_max_age = CACHE_MAX_AGE_S
-    placed, files = templates(), assets()
+    placed, files, registry = templates(), assets(), registry_of(desk)
     render = Feedback(desk.catalog, placed, files["style.css"].content.decode())
     return web.Application(
         [(prefix + route.path, route.handler, {"needs": route.needs}) for route in ROUTES],
@@ -52,6 +54,8 @@ def make_app(desk: Desk, hub_auth: HubOAuth, prefix: str, hub_prefix: str, grade
         hub_prefix=hub_prefix,
         templates=placed,
         assets=files,
+        registry=registry,
+        answers=Answers(registry, {route.handler: route.path for route in ROUTES}),
         unpacking=asyncio.Semaphore(N_UNPACKING),
         # Sessions end with the process; the Hub signs a person in again without asking.
         cookie_secret=os.urandom(32),

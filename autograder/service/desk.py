@@ -11,7 +11,7 @@ from pathlib import Path
 from autograder.course import Course, load
 from autograder.errors import CourseError
 from autograder.grading.passed import Stamps
-from autograder.home import PREVIEWS
+from autograder.home import BACKED_UP, PREVIEWS
 from autograder.home import TRANSCRIPT_KEYS as KEYS
 from autograder.pages import student, wording
 from autograder.pages.catalog import Catalog
@@ -52,6 +52,7 @@ class Desk:
     exchange: Exchange
     keys: Keys
     previews: Path
+    backed_up: Path
     wishes: Following
     decided: Following
 
@@ -77,6 +78,7 @@ class Desk:
             exchange,
             Keys(state / KEYS),
             state / PREVIEWS,
+            state / BACKED_UP,
             Following(ledger, (APPEALED, HEARD)),
             Following(ledger, OF_COHORT),
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from autograder.errors import BootcampError
 from autograder.service.people import People, listed, rights, service
-from autograder.service.roles import SERVICE
+from autograder.service.roles import MONITOR, SERVICE
 
 REFRESH_S = 300  # after which a right that people.toml no longer gives is gone
 _IDLE_S = "3600"
@@ -23,7 +23,8 @@ _CULLER_SCOPES = ("list:users", "read:users:activity", "read:servers", "delete:s
 def open_door(c: Any, env: Mapping[str, str], people_file: Path, service_url: str) -> None:
     """Set sign-in, people, rights, our service and the culler of idle servers. Raises: BootcampError on a setting that is none.
 
-    BOOTCAMP_SIGN_IN: password, github, google or oauth; BOOTCAMP_SERVICE_TOKEN; BOOTCAMP_IDLE_S.
+    BOOTCAMP_SIGN_IN: password, github, google or oauth; BOOTCAMP_SERVICE_TOKEN; BOOTCAMP_METRICS_TOKEN (without it nobody may
+    read metrics); BOOTCAMP_IDLE_S.
     """
     c.JupyterHub.authenticator_class = listed(_sign_in(c, env), people_file)
     c.JupyterHub.default_url = f"/services/{SERVICE}/"
@@ -32,7 +33,8 @@ def open_door(c: Any, env: Mapping[str, str], people_file: Path, service_url: st
     c.Authenticator.refresh_pre_spawn = True
     # people.toml refuses whom it does not list; where it says "everyone", the sign-in's own rule decides alone.
     c.Authenticator.allow_all = not People.read(people_file).is_open
-    given = rights()
+    metrics_token = env.get("BOOTCAMP_METRICS_TOKEN", "").strip()
+    given = rights(is_monitored=bool(metrics_token))
     culler = {"name": "culler", "services": ["culler"], "scopes": list(_CULLER_SCOPES)}
     c.JupyterHub.custom_scopes = given["custom_scopes"]
     c.JupyterHub.load_roles = [*given["load_roles"], culler]
@@ -40,6 +42,7 @@ def open_door(c: Any, env: Mapping[str, str], people_file: Path, service_url: st
     c.JupyterHub.services = [
         service(service_url, api_token=_given(env, "BOOTCAMP_SERVICE_TOKEN")),
         {"name": "culler", "command": command},
+        *([{"name": MONITOR, "api_token": metrics_token}] if metrics_token else []),
     ]
 
 

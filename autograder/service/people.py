@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from autograder.errors import BootcampError
 from autograder.service.hub import Accounts
-from autograder.service.roles import CUSTOM_SCOPES, ENTER, ROLES, SERVICE, group
+from autograder.service.roles import CUSTOM_SCOPES, ENTER, MONITOR, MONITOR_SCOPES, ROLES, SERVICE, group
 
 EVERYONE: Literal["everyone"] = "everyone"
 
@@ -50,13 +50,13 @@ class People:
         return [group(role) for role in roles or ["student"]]
 
 
-def rights() -> dict[str, Any]:
-    """Return JupyterHub's custom_scopes and load_roles: group -> role -> scopes."""
+def rights(is_monitored: bool = False) -> dict[str, Any]:
+    """Return JupyterHub's custom_scopes and load_roles: group -> role -> scopes; and those of Prometheus, if it may ask."""
+    roles = [{"name": group(role), "groups": [group(role)], "scopes": [ENTER, *scopes]} for role, scopes in ROLES.items()]
+    monitor = {"name": MONITOR, "services": [MONITOR], "scopes": list(MONITOR_SCOPES)}
     return {
         "custom_scopes": {scope: {"description": text} for scope, text in CUSTOM_SCOPES.items()},
-        "load_roles": [
-            {"name": group(role), "groups": [group(role)], "scopes": [ENTER, *scopes]} for role, scopes in ROLES.items()
-        ],
+        "load_roles": [*roles, *([monitor] if is_monitored else [])],
     }
 
 

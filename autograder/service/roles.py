@@ -18,6 +18,7 @@ READ_ALL = "custom:bootcamp:read-all"
 GRADE = "custom:bootcamp:grade"
 FLAGS = "custom:bootcamp:flags"
 MENTOR = "custom:bootcamp:mentor"
+METRICS = "custom:bootcamp:metrics"
 
 CUSTOM_SCOPES: Mapping[str, str] = MappingProxyType(
     {
@@ -25,6 +26,7 @@ CUSTOM_SCOPES: Mapping[str, str] = MappingProxyType(
         GRADE: "Regrade, extend and correct results in the bootcamp",
         FLAGS: "See a person's profile and decide on invitations",
         MENTOR: "See whom an organizer has confirmed for an invitation",
+        METRICS: "Read the bootcamp's Prometheus metrics",
     }
 )
 
@@ -37,6 +39,10 @@ ROLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "mentor": (MENTOR,),
     }
 )
+
+# The one that is no person: Prometheus, a service of the Hub with a token and these scopes.
+MONITOR = "prometheus"
+MONITOR_SCOPES = ("read:metrics", ENTER, METRICS)
 
 
 def group(role: str) -> str:

@@ -12,8 +12,8 @@ from types import MappingProxyType
 
 from tornado import web
 
-from autograder.service import api, handlers, learners, open_data, organizers, teachers
-from autograder.service.roles import FLAGS, GRADE, INSIDE, MENTOR, PUBLIC, READ_ALL
+from autograder.service import api, handlers, learners, monitoring, open_data, organizers, teachers
+from autograder.service.roles import FLAGS, GRADE, INSIDE, MENTOR, METRICS, PUBLIC, READ_ALL
 from autograder.service.shell import Callback
 
 # Ids and pseudonyms are ours and consist of these; anything else is no such page.
@@ -103,6 +103,7 @@ _ROUTES: tuple[Route, ...] = (
     _get(open_data.BASE, open_data.Index, INSIDE),
     _get(rf"{open_data.BASE}/data/([a-z]{{1,32}})", open_data.Table, FLAGS),
     _get(f"{open_data.BASE}/results", open_data.Results, READ_ALL),
+    _get("metrics", monitoring.Metrics, METRICS),
     _get("healthz", handlers.Health, PUBLIC),
     _get(r"static/([a-z]+\.[a-z]+)", handlers.AssetFile, PUBLIC),
     _get("oauth_callback", Callback, PUBLIC),

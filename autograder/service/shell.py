@@ -71,6 +71,9 @@ class Shell(web.RequestHandler):
     viewer: Viewer | None = None
     needs: Mapping[str, str] = MappingProxyType({})
 
+    def on_finish(self) -> None:
+        self.settings["answers"].observe(self)
+
     def set_default_headers(self) -> None:
         self.clear_header("Server")
         for name, value in _HEADERS.items():
@@ -124,7 +127,12 @@ class NotFound(Shell):
 
 
 class Guarded(HubOAuthenticated, Shell):
-    """A handler behind the routing table: `needs` maps each method that it answers to the scope that it takes."""
+    """A handler behind the routing table: `needs` maps each method that it answers to the scope that it takes.
+
+    `kinds` are those of the Hub that it answers: people, unless a handler says otherwise.
+    """
+
+    kinds = frozenset({"user"})
 
     def initialize(self, needs: Mapping[str, str]) -> None:
         self.needs = needs
@@ -147,7 +155,7 @@ class Guarded(HubOAuthenticated, Shell):
             self.stranger()
             return
         scopes = frozenset(model.get("scopes", ()))
-        if model.get("kind") != "user" or not self.hub_auth.check_scopes(self.hub_scopes, model):
+        if model.get("kind") not in self.kinds or not self.hub_auth.check_scopes(self.hub_scopes, model):
             raise web.HTTPError(403)
         self.viewer = Viewer(model["name"], scopes)
         # Else the Hub's mixin would ask the Hub once more to make the page's token, and hold up everybody while it waits.

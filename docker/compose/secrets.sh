@@ -6,7 +6,7 @@ set -eu
 folder=${1:-$(dirname "$0")/secrets}
 umask 077
 mkdir -p "$folder"
-for name in database_password course_seed service_token sign_in_password; do
+for name in database_password course_seed service_token metrics_token grafana_password sign_in_password; do
     [ -s "$folder/$name" ] || head -c 36 /dev/urandom | base64 | tr -d '\n' | tr '+/' '-_' > "$folder/$name"
 done
 [ -e "$folder/oauth_client_secret" ] || : > "$folder/oauth_client_secret" # filled in by hand for GitHub, Google or another

@@ -13,7 +13,8 @@ from tests.containers.engine import ROOT, Engine
 
 COMPOSE = ROOT / "docker" / "compose"
 SERVICES = ("database", "service", "worker", "hub")
-_VOLUMES = ("database", "state", "course", "hub", "home-ada", "home-bob", "home-ines")
+MONITORING = "prometheus"  # Grafana is not in Debian: its board is tested in tests/test_metrics.py
+_VOLUMES = ("database", "state", "course", "hub", "prometheus", "home-ada", "home-bob", "home-ines")
 _PATIENCE_S = 900.0
 
 
@@ -24,6 +25,7 @@ class Stack:
     engine: Engine
     folder: Path  # secrets and people.toml of this run
     port: int
+    prometheus_port: int
     sessions: dict[str, requests.Session] = field(default_factory=dict)
 
     @property
@@ -40,7 +42,7 @@ class Stack:
     def up(self) -> float:
         """Start everything and return after how many seconds Hub and service answered."""
         started = time.monotonic()
-        self._compose("up", "-d")
+        self._compose("up", "-d", *SERVICES, MONITORING)
         self.sessions.clear()
         for path in ("/hub/health", "/services/bootcamp/healthz"):
             self._wait_for(path)
@@ -100,13 +102,15 @@ class Stack:
         return done.stdout + done.stderr
 
     def _compose(self, *args: str) -> None:
-        command = ["podman-compose", "-p", "bootcamp", "-f", str(COMPOSE / "compose.yaml"), *args]
+        files = [f"-f={COMPOSE / name}" for name in ("compose.yaml", "monitoring.yaml")]
+        command = ["podman-compose", "-p", "bootcamp", *files, *args]
         done = subprocess.run(command, env=self._env(), capture_output=True, text=True, timeout=900, check=False)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
 
     def _env(self) -> dict[str, str]:
         mine = {
             "BOOTCAMP_ADDRESS": f"127.0.0.1:{self.port}",
+            "BOOTCAMP_PROMETHEUS_PORT": str(self.prometheus_port),
             "BOOTCAMP_PEOPLE": str(self.folder / "people.toml"),
             "BOOTCAMP_SECRETS": str(self.secrets),
             "BOOTCAMP_SECCOMP": str(COMPOSE / "seccomp-box.json"),

@@ -13,12 +13,17 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
+import requests
+from packaging.utils import canonicalize_name
 
 from autograder.submission.definitions import definitions
 from tests.containers.engine import ROOT, TARGETS, Engine
 from tests.containers.stack import SERVICES, Stack
+from tests.test_docker_lock import locked
 
 _NEEDED = ("podman", "podman-compose", "debootstrap", "runc")
 _MISSING = [name for name in _NEEDED if shutil.which(name) is None]
@@ -54,7 +59,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder.chmod(0o755)  # the containers' users read people.toml
     (folder / "people.toml").write_text(PEOPLE)
     engine = Engine(Path(os.environ.get("BOOTCAMP_CONTAINERS", ROOT / "var" / "containers")))
-    stack = Stack(engine, folder, _free_port())
+    stack = Stack(engine, folder, _free_port(), _free_port())
     try:
         stack.wipe()
         engine.make_images()
@@ -204,10 +209,51 @@ def test_a_server_reaches_the_exchange_and_neither_database_nor_secrets(stack: S
     address = stack.engine.podman(
         "inspect", '--format={{(index .NetworkSettings.Networks "bootcamp-inner").IPAddress}}', stack.container("database")
     ).strip()
-    for host in ("database", address):
-        knock = f"import socket; socket.create_connection(({host!r}, 5432), 3)"
-        assert not stack.engine.succeeds("exec", server, "python3", "-c", knock), f"a student reaches the database at {host}"
+    for host, port in (("database", 5432), (address, 5432), ("worker", 9101), ("prometheus", 9090)):
+        knock = f"import socket; socket.create_connection(({host!r}, {port}), 3)"
+        assert not stack.engine.succeeds("exec", server, "python3", "-c", knock), f"a student reaches {host}:{port}"
     assert stack.engine.succeeds("exec", server, "python3", "-c", "import socket; socket.create_connection(('service', 8000), 5)")
+
+
+def test_prometheus_reads_every_part_and_knows_the_alerts(stack: Stack) -> None:
+    """A real Prometheus under monitoring.yaml: every target answers its token, what was graded is counted, no alert is wrong."""
+    until = time.monotonic() + 240
+    while True:
+        targets = _prometheus(stack, "targets")["activeTargets"]
+        health = {t["labels"]["job"]: (t["health"], t["lastError"]) for t in targets}
+        if set(health.values()) == {("up", "")} and set(health) == {"bootcamp-service", "bootcamp-worker", "jupyterhub"}:
+            break
+        assert time.monotonic() < until, health
+        time.sleep(1)
+    asked = 'sum(bootcamp_jobs_total{end="graded"})'
+    while not (found := _prometheus(stack, f"query?query={quote(asked)}")["result"]) or float(found[0]["value"][1]) < 3:
+        assert time.monotonic() < until, found
+        time.sleep(1)
+    rules = [r for g in _prometheus(stack, "rules")["groups"] for r in g["rules"]]
+    assert len(rules) >= 8
+    assert {(r["name"], r["health"]) for r in rules if r["health"] != "ok"} == set()
+    # A person's token is not Prometheus's, and without one nobody reads anything.
+    assert stack.page("olga", "metrics").status_code == 403
+    assert requests.get(f"{stack.url}/services/bootcamp/metrics", timeout=30, allow_redirects=False).status_code in (302, 403)
+    assert requests.get(f"{stack.url}/hub/metrics", timeout=30).status_code == 403
+
+
+def _prometheus(stack: Stack, path: str) -> dict[str, Any]:
+    reply = requests.get(f"http://127.0.0.1:{stack.prometheus_port}/api/v1/{path}", timeout=30)
+    reply.raise_for_status()
+    found: dict[str, Any] = reply.json()["data"]
+    return found
+
+
+def test_the_images_hold_what_their_locks_name(stack: Stack) -> None:
+    """Package by package and version by version, so a bill of materials made from a lock is the image's; torch beside it."""
+    for target in TARGETS:
+        image = f"localhost/bootcamp-{target}:latest"
+        said = stack.engine.podman("run", "--rm", "--network=none", image, "pip", "list", "--format=freeze")
+        held = {canonicalize_name(n): v for n, v in (x.split("==") for x in said.split())}
+        for name in ("pip", "autograder", "torch"):
+            held.pop(name, None)
+        assert held == locked(target), target
 
 
 def test_an_instructor_has_the_course_and_neither_seed_nor_ledger(stack: Stack) -> None:
