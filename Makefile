@@ -70,6 +70,10 @@ bench-path: $(READY) system ## the path of a submission: resubmission, queue, ex
 	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.bench.path
 	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.service.bench
 
+.PHONY: bench-plan
+bench-plan: $(READY) system ## a deadline's rush through real graders, beside the plan's simulation of it (minutes)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.bench.rush
+
 .PHONY: bench-pages
 bench-pages: $(READY) ## what every page costs with 10,000 students, in SQLite and PostgreSQL (minutes)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m autograder.bench.pages

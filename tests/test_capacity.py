@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from click.testing import CliRunner
 
+from autograder.bench.rush import measure as rush
 from autograder.capacity.memory import measure
 from autograder.capacity.plan import OVERHEAD_S, STUDENT_MIB, Size, make_plan, servers_per_host
-from autograder.capacity.rush import arrivals, graders_for, wait
+from autograder.capacity.rush import arrivals, graders_for, results_after, services, wait
+from autograder.capacity.trial import compare, fitted
 from autograder.cli import bootcamp
 from autograder.errors import BootcampError
+from tests import tiny
 
 
 def erlang_c(n_servers: int, load: float) -> float:
@@ -86,6 +90,42 @@ def test_twice_the_students_need_twice_the_hosts_and_a_second_hub() -> None:
     assert large.waits.n_graders > small.waits.n_graders
     assert make_plan(Size(4000, 6.0), [1.0], 60.0, seed=3) == small
     assert small.waits.median_s >= 1.0 + OVERHEAD_S - 1e-6
+
+
+def test_a_batch_tells_what_a_job_costs_beside_its_slot() -> None:
+    """Three slots, 0.3 s beside each job: the batch is long by that much, and the fit gives it to every job."""
+    walls = np.random.default_rng(4).exponential(2.0, 600)
+    makespan = float(results_after(np.zeros(600), walls + 0.3, 3).max())
+
+    assert fitted(list(walls), makespan, 3) - walls == pytest.approx(0.3, abs=0.03)
+
+
+@pytest.mark.parametrize(("slower", "holds"), [(1.0, True), (1.5, False)])
+def test_a_forecast_holds_only_for_what_it_was_fitted_to(slower: float, holds: bool) -> None:
+    """Rushes of the same service times fall among 95 of 100 simulations; with slower graders they fall above them."""
+    rng = np.random.default_rng(5)
+    fit = rng.exponential(1.0, 80) + 0.2
+    n_held = 0
+    for _ in range(10):
+        come = arrivals(120, 120 * float(fit.mean()) / 2 / 0.9 / 3600, rng)
+        measured = results_after(come, services(fit, 120, rng) * slower, 2)
+        rows = compare(come[::-1], measured[::-1], fit, 2, rng)
+        n_held += rows[-1].holds
+        assert rows[0].measured_s <= rows[1].measured_s <= rows[2].measured_s
+    assert n_held >= 8 if holds else n_held <= 1
+
+
+@pytest.mark.slow
+def test_a_real_rush_is_held_against_the_simulation(tmp_path: Path) -> None:
+    """Real graders, boxes and queue: everybody has a result, and the forecast is of its size."""
+    course = tiny.write(tmp_path / "course")
+    fit, rows = rush(course.root, tmp_path / "home", n_jobs=12, n_graders=1, load_share=0.8, seed=1)
+
+    assert len(fit) == 8
+    assert rows[0].measured_s > 0.5 * float(fit.min())
+    mean = rows[-1]
+    assert 0.2 < mean.forecast_s / mean.measured_s < 5
+    assert mean.low_s <= mean.forecast_s <= mean.high_s
 
 
 @pytest.mark.slow

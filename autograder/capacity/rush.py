@@ -43,15 +43,21 @@ def services(measured_s: Times, n: int, rng: np.random.Generator) -> Times:
     return rng.choice(measured_s, n)
 
 
-def wait(come: Times, take: Times, n_graders: int) -> Waits:
-    """Let every hand-in through and return what people waited."""
+def results_after(come: Times, take: Times, n_graders: int) -> Times:
+    """Let every hand-in through, in the order in which they came, and return after how long each had its result."""
     free = [0.0] * n_graders
     results = np.empty(len(come))
     for n, (at, takes) in enumerate(zip(come.tolist(), take.tolist(), strict=True)):
         done = max(at, free[0]) + takes
         heapq.heapreplace(free, done)
         results[n] = done - at
-    span = max(free) - float(come[0])
+    return results
+
+
+def wait(come: Times, take: Times, n_graders: int) -> Waits:
+    """Return what people wait under so many graders."""
+    results = results_after(come, take, n_graders)
+    span = float((come + results).max() - come[0])
     median, p95 = np.quantile(results, [0.5, 0.95])
     return Waits(n_graders, float(median), float(p95), float(results.max()), float(take.sum()) / (span * n_graders))
 
