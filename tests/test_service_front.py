@@ -9,7 +9,7 @@ from traitlets.config import Config
 
 from autograder.errors import BootcampError
 from autograder.service.front import open_door, set_proxy
-from autograder.service.roles import ROLES, SERVICE, group
+from autograder.service.roles import ENTER, METRICS, MONITOR, ROLES, SERVICE, group
 
 URL = "http://service:8000"
 PASSWORD = {"BOOTCAMP_SERVICE_TOKEN": "t" * 32, "BOOTCAMP_PASSWORD": "a long enough password"}
@@ -65,6 +65,32 @@ def test_a_sign_in_elsewhere(tmp_path: Path, kind: str, more: dict, section: str
     made = c.JupyterHub.authenticator_class(config=c)  # the names of the settings are the authenticator's own
     assert getattr(made, key) == value
     assert made.client_secret == "secret"
+
+
+def test_what_compose_leaves_blank_is_not_set(tmp_path: Path) -> None:
+    """compose.yaml gives every variable that nobody set one blank: the defaults hold, and no organisation is called that."""
+    pytest.importorskip("oauthenticator", reason="the sign-in of the images; ends with: pip install oauthenticator")
+    blank = dict.fromkeys(("GITHUB_ORGANIZATIONS", "GOOGLE_DOMAINS", "OAUTH_USERNAME_CLAIM", "OAUTH_SCOPE", "BOOTCAMP_IDLE_S"), " ")
+    github, google, generic = (
+        door(tmp_path, {**OAUTH, **GENERIC, **blank, "BOOTCAMP_SIGN_IN": kind}) for kind in ("github", "google", "oauth")
+    )
+    assert (github.GitHubOAuthenticator.allowed_organizations, github.GitHubOAuthenticator.scope) == (set(), [])
+    assert google.GoogleOAuthenticator.hosted_domain == []
+    assert generic.GenericOAuthenticator.username_claim == "preferred_username"
+    assert generic.GenericOAuthenticator.scope == ["openid", "profile"]
+    assert generic.JupyterHub.services[1]["command"][-1] == "--timeout=3600"
+    assert door(tmp_path, {**PASSWORD, "BOOTCAMP_SIGN_IN": " "}).JupyterHub.authenticator_class.__name__.startswith("ListedShared")
+
+
+def test_prometheus_may_read_metrics_once_it_has_a_token(tmp_path: Path) -> None:
+    """A service of the Hub with three scopes; without a token, or with a blank one, there is no such service."""
+    c = door(tmp_path, {**PASSWORD, "BOOTCAMP_METRICS_TOKEN": "m" * 32})
+    (found,) = (s for s in c.JupyterHub.services if s["name"] == MONITOR)
+    (role,) = (r for r in c.JupyterHub.load_roles if MONITOR in r.get("services", []))
+    assert found == {"name": MONITOR, "api_token": "m" * 32}
+    assert set(role["scopes"]) == {"read:metrics", ENTER, METRICS}
+    for env in (PASSWORD, {**PASSWORD, "BOOTCAMP_METRICS_TOKEN": " "}):
+        assert MONITOR not in {s["name"] for s in door(tmp_path, env).JupyterHub.services}
 
 
 @pytest.mark.parametrize("missing", ["BOOTCAMP_PASSWORD", "BOOTCAMP_SERVICE_TOKEN"])

@@ -33,12 +33,12 @@ def open_door(c: Any, env: Mapping[str, str], people_file: Path, service_url: st
     c.Authenticator.refresh_pre_spawn = True
     # people.toml refuses whom it does not list; where it says "everyone", the sign-in's own rule decides alone.
     c.Authenticator.allow_all = not People.read(people_file).is_open
-    metrics_token = env.get("BOOTCAMP_METRICS_TOKEN", "").strip()
+    metrics_token = _said(env, "BOOTCAMP_METRICS_TOKEN")
     given = rights(is_monitored=bool(metrics_token))
     culler = {"name": "culler", "services": ["culler"], "scopes": list(_CULLER_SCOPES)}
     c.JupyterHub.custom_scopes = given["custom_scopes"]
     c.JupyterHub.load_roles = [*given["load_roles"], culler]
-    command = [sys.executable, "-m", "jupyterhub_idle_culler", f"--timeout={env.get('BOOTCAMP_IDLE_S') or _IDLE_S}"]
+    command = [sys.executable, "-m", "jupyterhub_idle_culler", f"--timeout={_said(env, 'BOOTCAMP_IDLE_S') or _IDLE_S}"]
     c.JupyterHub.services = [
         service(service_url, api_token=_given(env, "BOOTCAMP_SERVICE_TOKEN")),
         {"name": "culler", "command": command},
@@ -65,7 +65,7 @@ def set_proxy(c: Any, state: Path, api_port: int) -> None:
 
 def _sign_in(c: Any, env: Mapping[str, str]) -> type:
     """Return the authenticator that BOOTCAMP_SIGN_IN names, set up from its variables."""
-    kind = env.get("BOOTCAMP_SIGN_IN") or "password"
+    kind = _said(env, "BOOTCAMP_SIGN_IN") or "password"
     if kind == "password":
         from jupyterhub.authenticators.shared import SharedPasswordAuthenticator
 
@@ -94,14 +94,19 @@ def _sign_in(c: Any, env: Mapping[str, str]) -> type:
         c.GenericOAuthenticator.authorize_url = _given(env, "OAUTH_AUTHORIZE_URL")
         c.GenericOAuthenticator.token_url = _given(env, "OAUTH_TOKEN_URL")
         c.GenericOAuthenticator.userdata_url = _given(env, "OAUTH_USERDATA_URL")
-        c.GenericOAuthenticator.username_claim = env.get("OAUTH_USERNAME_CLAIM") or "preferred_username"
-        c.GenericOAuthenticator.scope = (env.get("OAUTH_SCOPE") or "openid profile").split()
+        c.GenericOAuthenticator.username_claim = _said(env, "OAUTH_USERNAME_CLAIM") or "preferred_username"
+        c.GenericOAuthenticator.scope = (_said(env, "OAUTH_SCOPE") or "openid profile").split()
         found = GenericOAuthenticator
     return found
 
 
+def _said(env: Mapping[str, str], name: str) -> str:
+    """Return a variable without blanks around it; "" when it is missing, or all blank."""
+    return env.get(name, "").strip()
+
+
 def _given(env: Mapping[str, str], name: str) -> str:
     """Return a variable. Raises: BootcampError when it is missing or empty: an empty secret is none."""
-    if not (value := env.get(name, "").strip()):
+    if not (value := _said(env, name)):
         raise BootcampError(f"{name} is not set, or is empty. See docker/README.md, signing in.")
     return value
