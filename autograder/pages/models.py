@@ -46,16 +46,22 @@ class ExerciseRow:
 
 
 @dataclass(frozen=True)
-class AttemptView:
-    """One attempt with all its exercises."""
+class AttemptLink:
+    """An attempt, to look at."""
 
     id: Annotated[str, "The attempt's own number, for questions about it."]
     number: Annotated[int, "Attempts count from 1."]
     received: Annotated[Moment, "When the attempt arrived, by the server's clock."]
-    graded: Annotated[Moment | None, "When it was graded last."]
     mark: Annotated[Mark, "Where the attempt stands."]
     points: Annotated[str, "Points earned in this attempt."]
     max_points: Annotated[str, "Points that the whole assignment is worth."]
+
+
+@dataclass(frozen=True)
+class AttemptView(AttemptLink):
+    """One attempt with all its exercises."""
+
+    graded: Annotated[Moment | None, "When it was graded last."]
     share: Annotated[int, "Points earned in per cent."]
     tally: Annotated[str, "How many exercises passed."]
     unscored: Annotated[str, "What we could not grade; empty when everything was."]
@@ -65,18 +71,6 @@ class AttemptView:
     changed: Annotated[str, "What a regrade changed; empty when none did."]
     late: Annotated[str, "How late it came and what that costs; empty when it was in time."]
     poll_s: Annotated[int, "After how many seconds to ask again; 0 when nothing will change by itself."]
-
-
-@dataclass(frozen=True)
-class AttemptLink:
-    """An earlier attempt, to look at."""
-
-    id: Annotated[str, "The attempt's own number."]
-    number: Annotated[int, "Attempts count from 1."]
-    received: Annotated[Moment, "When the attempt arrived, by the server's clock."]
-    mark: Annotated[Mark, "Where the attempt stands."]
-    points: Annotated[str, "Points earned in this attempt."]
-    max_points: Annotated[str, "Points that the whole assignment is worth."]
 
 
 @dataclass(frozen=True)

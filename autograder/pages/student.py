@@ -63,13 +63,8 @@ def attempt_view(catalog: Catalog, result: AssignmentResult, attempt: AttemptRes
         what = wording.counted(attempt.n_infra, "exercise")
         unscored = f"{what} worth {wording.number(n_points)} points could not be graded, by our fault, and will be graded again."
     return AttemptView(
-        id=attempt.attempt.id,
-        number=attempt.number,
-        received=Moment.of(attempt.attempt.received_at),
+        **{**vars(link(attempt, states)), "max_points": wording.number(_max_points(attempt, exercises))},
         graded=Moment.of(attempt.graded_at) if attempt.graded_at else None,
-        mark=states.mark(attempt),
-        points=wording.number(attempt.points) if attempt.verdicts else wording.NOTHING,
-        max_points=wording.number(_max_points(attempt, exercises)),
         share=_share(attempt.points, attempt.max_points),
         tally=f"{n_passed} of {wording.counted(len(attempt.verdicts), 'exercise')} passed",
         unscored=unscored,

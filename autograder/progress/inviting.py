@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date as calendar
 from datetime import datetime
 
 from autograder.errors import BootcampError
 from autograder.progress import audit, shortlist
+from autograder.progress.inputs import EVALUATION
 from autograder.progress.policy import Policy, State
 from autograder.progress.shortlist import SHORTLIST, Candidate, Shortlist
 from autograder.records import Event, Ledger, tables
@@ -17,6 +18,7 @@ from autograder.records.append import add_event
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _ALL = 10**6
+KINDS = (EVALUATION, SHORTLIST)
 
 
 @dataclass(frozen=True)
@@ -40,18 +42,29 @@ def day_of(text: str) -> str:
 
 
 def draft(ledger: Ledger, cohort: str | None, day: str, policy: Policy) -> Drafted:
-    """Return the list of a date. Raises: BootcampError when no evaluation of the cohort is recorded."""
-    evaluation = audit.newest(ledger, cohort)
+    """Return the list of a date, read from the log. Raises: BootcampError when no evaluation of the cohort is recorded."""
+    return drafted(ledger.events(0, KINDS, limit=_ALL), cohort, day, policy, lambda e: candidates(ledger, e))
+
+
+def drafted(
+    log: Iterable[Event], cohort: str | None, day: str, policy: Policy, read: Callable[[Event], Sequence[Candidate]]
+) -> Drafted:
+    """Return the list of a date; `log` holds all events of these KINDS, `read` returns who was judged by an evaluation.
+
+    Raises: BootcampError when no evaluation of the cohort is recorded.
+    """
+    known = [e for e in log if e.payload["cohort"] == cohort]
+    evaluation = next((e for e in reversed(known) if e.kind == EVALUATION), None)
     if evaluation is None:
         raise BootcampError("no evaluation of this cohort is recorded. Record one first: bootcamp progress evaluate")
-    # Who lacks evidence or waits for a human is not sorted out: they come up again at the next date.
-    who = [
-        Candidate(pseudonym, r["p"], r["sd"])
-        for pseudonym, r in sorted(audit.rows_of(ledger, evaluation).items())
-        if r["state"] != State.NEEDS_EVIDENCE and not r["on_hold"]
-    ]
-    made = shortlist.choose(who, policy.shortlist, f"{day} {evaluation.id}")
-    return Drafted(day, evaluation, made, _of(ledger.events(0, (SHORTLIST,), limit=_ALL), cohort, day))
+    made = shortlist.choose(read(evaluation), policy.shortlist, f"{day} {evaluation.id}")
+    return Drafted(day, evaluation, made, _of(known, cohort, day))
+
+
+def candidates(ledger: Ledger, evaluation: Event) -> tuple[Candidate, ...]:
+    """Return who may be invited by a recorded evaluation. Who lacks evidence or waits for a human comes up again later."""
+    rows = sorted(audit.rows_of(ledger, evaluation).items())
+    return tuple(Candidate(p, r["p"], r["sd"]) for p, r in rows if r["state"] != State.NEEDS_EVIDENCE and not r["on_hold"])
 
 
 def record(ledger: Ledger, drafted: Drafted, cohort: str | None, policy: Policy, at: datetime, actor: str) -> tuple[int, bool]:
@@ -74,4 +87,5 @@ def record(ledger: Ledger, drafted: Drafted, cohort: str | None, policy: Policy,
 
 
 def _of(events: Iterable[Event], cohort: str | None, day: str) -> Event | None:
-    return next((e for e in events if e.payload["cohort"] == cohort and e.payload["date"] == day), None)
+    of_date = (e for e in events if e.kind == SHORTLIST and e.payload["date"] == day)
+    return next((e for e in of_date if e.payload["cohort"] == cohort), None)

@@ -20,7 +20,7 @@ from autograder.records import REGRADE, Ledger, LedgerError, roll
 from autograder.records.extensions import grant, withdraw
 from autograder.records.failing import failing
 from autograder.records.newest_word import newest_words
-from autograder.records.regrading import COMMITTED, REFUSED, UNDONE
+from autograder.records.regrading import ORDERED
 from autograder.regrades import orders, previews
 from autograder.regrades.orders import Order
 from autograder.service import reviews
@@ -146,7 +146,7 @@ class Classroom:
         if people:
             self.ledger.record(VIEWED_MANY, self.desk.clock(), viewer, None, {"page": "regrades", "people": people})
         names = roll.names_of(self.ledger, sorted({*people, *(f.pseudonym for p in found for f in p.flips)}))
-        made = self.ledger.events(0, (COMMITTED, UNDONE, REFUSED), limit=_ALL)
+        made = [e for e in self.desk.regrades.events() if e.kind != ORDERED]
         views = tuple(self._preview(p, names) for p in sorted(found, key=lambda p: p.at, reverse=True))
         return RegradesPage(views, self.under_way(), regrades.made(catalog, made), snapshot)
 
@@ -179,7 +179,7 @@ class Classroom:
             raise Refused(str(e)) from None
 
     def _open_order(self) -> Order | None:
-        return orders.open_order(self.ledger.events(0, orders.KINDS, limit=_ALL))
+        return orders.open_order(self.desk.regrades.events())
 
     @property
     def _max_z(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,13 @@ from autograder.pages.models import AssignmentCard, AttemptPage, CohortPage, Gra
 from autograder.pages.organizers.timeline import OF_COHORT
 from autograder.pages.standing import Queued
 from autograder.pages.wording import Mark, Moment
-from autograder.progress import Policy, load_policy
+from autograder.progress import Policy, inviting, load_policy
 from autograder.progress.decisions import APPEALED, HEARD
-from autograder.records import AssignmentResult, AttemptResult, Blobs, ExerciseTimes, Ledger, roll
+from autograder.progress.shortlist import Candidate
+from autograder.records import AssignmentResult, AttemptResult, Blobs, Event, ExerciseTimes, Ledger, roll
 from autograder.records.following import Following
+from autograder.records.regrading import UNDONE
+from autograder.regrades import orders
 from autograder.service import disputes, grading
 from autograder.service.background import NotYetError, OwnProcess, Surveys
 from autograder.service.exchange import Exchange, Refused
@@ -55,6 +58,8 @@ class Desk:
     backed_up: Path
     wishes: Following
     decided: Following
+    regrades: Following
+    _candidates: dict[int, tuple[Candidate, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -81,7 +86,15 @@ class Desk:
             state / BACKED_UP,
             Following(ledger, (APPEALED, HEARD)),
             Following(ledger, OF_COHORT),
+            Following(ledger, (*orders.KINDS, UNDONE)),
         )
+
+    def candidates(self, evaluation: Event) -> tuple[Candidate, ...]:
+        """Return who may be invited by a recorded evaluation; ten thousand rows of the log are read once."""
+        if evaluation.id not in self._candidates:
+            self._candidates.clear()
+            self._candidates[evaluation.id] = inviting.candidates(self.ledger, evaluation)
+        return self._candidates[evaluation.id]
 
     def reload(self) -> None:
         """Take course.toml as it is now; while it cannot be read the old one holds, and the Grading page says why."""

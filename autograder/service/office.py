@@ -178,7 +178,8 @@ class Office:
 
     def _draft(self, cohort: str, day: str) -> Drafted:
         try:
-            return inviting.draft(self.desk.ledger, cohort, inviting.day_of(day), self.desk.policy)
+            log = [e for e in self.desk.decided.events() if e.kind in inviting.KINDS]
+            return inviting.drafted(log, cohort, inviting.day_of(day), self.desk.policy, self.desk.candidates)
         except BootcampError as e:
             raise Refused(str(e)) from None
 

@@ -33,13 +33,17 @@ _NO_PAGES = (
 )
 
 
+# Where the address of the access tests is one that is refused.
+_GOOD = {"flags/shortlist": "flags/shortlist?date=2026-11-09"}
+
+
 def pages() -> list[str]:
     """Return "role address" for every page that the role may read."""
     found = []
     for path, (address, methods) in EXPECTED.items():
         allowed = methods.get("GET", ((), 0))[0]
         if address and not path.startswith(_NO_PAGES) and not path.endswith(("/state", "/paper")):
-            found += [f"{role} {address}" for role in ROLES if role in allowed]
+            found += [f"{role} {_GOOD.get(address, address)}" for role in ROLES if role in allowed]
     return found
 
 

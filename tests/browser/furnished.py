@@ -19,6 +19,7 @@ from tests.browser.looking import Looking, looking
 from tests.service_world import NAMES
 
 _EARLIER, _REPLAYED = "2025", ("ada", "bela", "dana", "hana", "jonas", "sven")
+_MENDED = ("t1_attention.rope", "f1_tensors.bilinear")
 
 
 @contextmanager
@@ -45,7 +46,8 @@ def _furnish(desk: Desk, world: cohort_world.World) -> dict[str, str]:
         office.review(who[name], decision, why, "olga")
     issued = Own(desk).issue("priya", "Priya Raman", ["f1_tensors", "f2_autograd"])
     Own(desk).ask("bela", "review", "t1_attention", "My rope is right on paper: could somebody look?")
-    _preview(desk, world)
+    for exercise in _MENDED:
+        _preview(desk, world, exercise)
     newest = {name: ledger.results(who[name])[-1].latest.attempt.id for name in ("priya", NAMES["student"])}
     return {
         **who,
@@ -56,14 +58,14 @@ def _furnish(desk: Desk, world: cohort_world.World) -> dict[str, str]:
     }
 
 
-def _preview(desk: Desk, world: cohort_world.World) -> None:
+def _preview(desk: Desk, world: cohort_world.World, exercise: str) -> None:
     """Keep what mending a check of one exercise would change."""
-    assignment, rope, ledger = "t1_attention", "t1_attention.rope", desk.ledger
+    assignment, ledger = exercise.split(".")[0], desk.ledger
     manifest, replayed = world.course.assignment(assignment).manifest(), []
     for name in _REPLAYED:
         for result in ledger.results(world.pseudonyms[name], assignment):
             said = {v.exercise: (v.status, (v.points or 0.0) / v.max_points) for v in result.latest.verdicts}
-            new = {e.id: said.get(e.id, (Status.SKIPPED, 0.0)) for e in manifest.exercises} | {rope: (Status.PASS, 1.0)}
+            new = {e.id: said.get(e.id, (Status.SKIPPED, 0.0)) for e in manifest.exercises} | {exercise: (Status.PASS, 1.0)}
             attempt = result.latest.attempt
             replayed.append(Replayed(attempt, cohort_world.graded(manifest, new, attempt.sha256, "a3c1")))
     found = preview(ledger, assignment, replayed, "never-lower", desk.clock())

@@ -106,7 +106,7 @@ def small(png: bytes) -> bytes:
     for n in _COLOURS:
         out = io.BytesIO()
         # By coverage: the few pixels of a coloured word must not turn grey among many grey ones.
-        fewer = image.quantize(n, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        fewer = image.quantize(n, method=Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
         fewer.save(out, "PNG", optimize=True)
         found = out.getvalue()
         if len(found) <= MAX_BYTES:
