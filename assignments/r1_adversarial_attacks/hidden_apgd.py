@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from autograder.grading.checks import hidden
 from autograder.grading.compare import close, finite, integers, normal, same, unchanged
-from autograder.grading.threat import Threat, Unjudged, images
+from autograder.grading.threat import Threat, Unjudged, are_apart, images
 from autograder.sandbox.student import Student
 
 APGD = "r1_adversarial_attacks.apgd"
@@ -41,8 +42,19 @@ def _entropy(logits: Tensor, y: Tensor) -> Tensor:
     return F.cross_entropy(logits, y, reduction="none")
 
 
-def _replay(model: Model, x: Tensor, y: Tensor, eps: float, steps: int, loss: Loss = _entropy) -> list[np.ndarray]:
-    """Return the points that the documented algorithm visits for one example."""
+@dataclass(frozen=True)
+class _Way:
+    """The points that the documented algorithm visits for one example, and the smallest gap that decided where it went.
+
+    Gaps are those of losses that were compared, and the sizes of derivatives whose sign was taken.
+    """
+
+    points: list[np.ndarray]
+    gap: float
+
+
+def _replay(model: Model, x: Tensor, y: Tensor, eps: float, steps: int, loss: Loss = _entropy) -> _Way:
+    """Follow the documented algorithm for one example."""
 
     def ask(point: np.ndarray) -> tuple[float, np.ndarray]:
         leaf = torch.from_numpy(point)[None].requires_grad_()
@@ -55,14 +67,16 @@ def _replay(model: Model, x: Tensor, y: Tensor, eps: float, steps: int, loss: Lo
     clean = x.numpy()
     points, values = [clean], []
     value, slope = ask(clean)
-    best = (value, clean, slope)
+    best, gap = (value, clean, slope), math.inf
     eta, now, before = 2 * eps, clean, clean
     rises, last, record, halved_last = 0, 0, value, None
     for k in range(1, steps + 1):
         aim = inside(now + eta * np.sign(slope))
         after = aim if k == 1 else inside(now + 0.75 * (aim - now) + 0.25 * (now - before))
+        gap = min(gap, np.abs(slope).min())
         before, now = now, after
         found, slope = ask(now)
+        gap = min(gap, abs(found - value), abs(found - best[0]))
         points.append(now)
         rises += found > value
         value = found
@@ -75,7 +89,7 @@ def _replay(model: Model, x: Tensor, y: Tensor, eps: float, steps: int, loss: Lo
             if halved_last:
                 eta, (value, now, slope) = eta / 2, best
             last, rises, record = k, 0, best[0]
-    return points
+    return _Way(points, float(gap))
 
 
 def _first_visits(rows: list[np.ndarray]) -> list[np.ndarray]:
@@ -103,7 +117,7 @@ def _follows(
     finite(student.fn("apgd")(threat, x, y, eps, steps, *args), "apgd", x.shape, F64)
     for i in range(len(x)):
         asked = _first_visits(list(threat.of(i)[0].numpy()))
-        right = _first_visits(_replay(replayed(i) if replayed else model, x[i], y[i], eps, steps, loss or _entropy))
+        right = _first_visits(_replay(replayed(i) if replayed else model, x[i], y[i], eps, steps, loss or _entropy).points)
         what = f"{case}, {steps} steps, checkpoints {_schedule(steps)}, example {i}"
         for k, (point, expected) in enumerate(zip(asked, right, strict=False)):
             close(torch.from_numpy(point), torch.from_numpy(expected), f"{what}: different point number {k}", rtol=1e-6, slip=slip)
@@ -114,6 +128,24 @@ def _curved(rng: np.random.Generator, d: int, k: int) -> Model:
     """Smooth, and so strongly curved within the ball that a fixed step overshoots."""
     a, b, c = normal(rng, d, 14) * 9 / math.sqrt(d), normal(rng, 14), normal(rng, 14, k)
     return lambda x: (torch.sin(x.flatten(1).to(F64) @ a + b) @ c).to(x.dtype)
+
+
+def _decided(
+    rng: np.random.Generator, model: Model, shape: tuple[int, ...], eps: float, steps: int, loss: Loss = _entropy
+) -> tuple[Tensor, Tensor]:
+    """Draw examples of three classes, far apart, for which no comparison on the way is one of rounding errors.
+
+    Where a point rests in a corner of the ball, right answers differ in the last bit, and so in whether the loss rose.
+    """
+    x, y = torch.empty(0, *shape[1:], dtype=F64), torch.empty(0, dtype=torch.int64)
+    for _ in range(2000):
+        one, label = images(rng, 1, *shape[1:]), integers(rng, 0, 3, 1)
+        more = torch.cat([x, one])
+        if are_apart(more, 0.3) and _replay(model, one[0], label[0], eps, steps, loss).gap > 1e-7:
+            x, y = more, torch.cat([y, label])
+        if len(x) == shape[0]:
+            return x, y
+    raise ValueError(f"no {shape[0]} examples on which rounding decides nothing")
 
 
 @hidden(APGD, weight=2)
@@ -171,8 +203,8 @@ def inside_and_best(student: Student, rng: np.random.Generator) -> None:
 def visits_the_documented_points(student: Student, rng: np.random.Generator) -> None:
     """On a curved model, where steps overshoot, every point is the documented one: momentum, halving, return to the best."""
     for shape, steps in (((6, 5), 24), ((4, 2, 3), 40)):
-        x, y = images(rng, *shape), integers(rng, 0, 3, shape[0])
         model, eps = _curved(rng, math.prod(shape[1:]), 3), float(rng.uniform(0.08, 0.15))
+        x, y = _decided(rng, model, shape, eps, steps)
         slip = "Each example for itself: the step size, the momentum after the first step, and what happens at a checkpoint."
         _follows(student, model, x, y, eps, steps, "a curved model", slip)
 
@@ -231,8 +263,9 @@ def climbs_the_loss_it_is_given(student: Student, rng: np.random.Generator) -> N
     def squares(logits: Tensor, y: Tensor) -> Tensor:
         return (logits**2).sum(1) * (y + 1)
 
-    x, y = images(rng, 4, 5), integers(rng, 0, 3, 4)
-    _follows(student, _curved(rng, 5, 3), x, y, 0.1, 14, "a loss of ours", "Is the argument `loss` used everywhere?", squares)
+    model = _curved(rng, 5, 3)
+    x, y = _decided(rng, model, (4, 5), 0.1, 14, squares)
+    _follows(student, model, x, y, 0.1, 14, "a loss of ours", "Is the argument `loss` used everywhere?", squares)
     net, digits, labels = _robust_digits()
     chosen = torch.from_numpy(rng.choice(len(digits), 150, replace=False))
     x, y, eps, steps = digits[chosen], labels[chosen], 0.2, 20

@@ -365,8 +365,9 @@ def specials_first_and_longest_first(student: Student, rng: np.random.Generator)
         letters = _letters(rng, 4)
         x = letters[0]
         specials = [b"<" + x + b">", b"<" + x + b"><" + x + b">", b"<" + x + b">" + letters[1], b"<end of\ntext>"]
-        if k > 0:  # at first the shortest is listed first: its place in the list must not matter
-            specials = [specials[int(i)] for i in rng.permutation(4)]
+        # The place in the list must not matter: at first a longer one stands before the one that it begins with, then behind.
+        order = ([1, 2, 0, 3], [0, 1, 2, 3], rng.permutation(4))[k]
+        specials = [specials[int(i)] for i in order]
         merges = [(b"<", x), (b"<" + x, b">"), (b">", letters[1]), (letters[2], b"<")]
         vocab = _vocabulary(rng, [m for m in merges if m[0] + m[1] not in specials], specials)
         t = _tokenizer(student, vocab, merges, specials)

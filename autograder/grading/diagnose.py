@@ -8,6 +8,7 @@ checks of the exercise tell them apart. Nothing here changes a status or a point
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,18 +28,24 @@ from autograder.sandbox.program import Box
 _TOLERANCE = 1e-5  # of a tensor's largest entry: the same slip may be written in another order of operations
 _MAX_CPU_S = 3.0  # that running one check on every mutant of the exercise may take
 _TOLD = (Status.FAIL, Status.ERROR)
+_NUMBER = re.compile(r"-?\d[\d.,e+-]*")
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """What an answer said during one check, in order, and how the check ended."""
+    """What an answer said during one check, in order, how the check ended, and what it told of that, numbers apart.
+
+    The words count since not everything is heard: a gradient is computed on this side of the line.
+    """
 
     heard: tuple[Any, ...]
     ended: Status
+    told: str
 
     def agrees(self, other: Transcript) -> bool:
         """Say whether both tell the same, numbers up to rounding."""
-        return self.ended is other.ended and len(self.heard) == len(other.heard) and _alike(self.heard, other.heard)
+        same_end = self.ended is other.ended and self.told == other.told
+        return same_end and len(self.heard) == len(other.heard) and _alike(self.heard, other.heard)
 
 
 def diagnosed(verdict: Verdict, box: Box, bundle: Bundle, draw: Draw) -> Verdict:
@@ -81,7 +88,9 @@ def _transcript(box: Box, check: Check, rng: np.random.Generator) -> Transcript:
     box.student.seed(0)
     with box.listening() as heard:
         outcome = attempt(box.student, check, rng)
-    return Transcript(tuple(heard), outcome.status if isinstance(outcome, Outcome) else Status.FAIL)
+    if not isinstance(outcome, Outcome):
+        return Transcript(tuple(heard), Status.FAIL, type(outcome).__name__)
+    return Transcript(tuple(heard), outcome.status, _NUMBER.sub("#", outcome.hint))
 
 
 def _alike(a: Any, b: Any) -> bool:
@@ -90,7 +99,7 @@ def _alike(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, Tensor):
-        return _alike_tensors(a.detach(), b.detach())
+        return a.requires_grad == b.requires_grad and _alike_tensors(a.detach(), b.detach())
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and _alike_tensors(torch.from_numpy(np.array(a)), torch.from_numpy(np.array(b)))
     if isinstance(a, (list, tuple)):
