@@ -237,8 +237,11 @@ def faithful_and_complete(student: Student, rng: np.random.Generator) -> None:
     for choices in ({"n_layers": 2}, {"n_layers": 2, "norm": True, "d_mlp": 9}):
         toy, data, oracle = _clear(rng, (5, 2, 4), **choices)
         m = _place(student, toy)
-        order = rng.permutation(len(toy.heads))
-        circuit = [toy.heads[i] for i in order[: int(rng.integers(1, len(order)))]]
+        circuit: list[Head] = []
+        # In one layer a head is kept whose number is not kept in the other: the layer must matter.
+        while all((1 - layer, number) in circuit for layer, number in circuit):
+            order = rng.permutation(len(toy.heads))
+            circuit = [toy.heads[i] for i in order[: int(rng.integers(1, len(order)))]]
         found, wanted = _metrics(student, m, circuit, data), oracle.metrics(circuit)
         _near(
             found[0],
@@ -255,6 +258,7 @@ def one_head_at_a_time(student: Student, rng: np.random.Generator) -> None:
     toy, data, oracle = _clear(rng, (4, 3), n_layers=2, n_heads=3)
     m = _place(student, toy)
     circuit = [toy.heads[i] for i in rng.permutation(6)[:4]]
+    circuit = circuit[::-1] if circuit == sorted(circuit) else circuit  # its order must matter
     found, wanted = _metrics(student, m, circuit, data)[2], oracle.metrics(circuit)[2]
     for head, a, b in zip(circuit, found, wanted, strict=True):
         _near(a, b, f"minimality of {head} in {circuit}", "From the circuit alone one head is taken; the order is the circuit's.")
