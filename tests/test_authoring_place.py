@@ -33,9 +33,9 @@ def course(**requires: tuple[str, ...]) -> Course:
 @pytest.mark.parametrize(
     ("id", "said"),
     [
-        ("a1_sums", "requires no other notebook; B1 (All about b) and C1 (All about c) build on it."),
-        ("b1_means", "requires A1 (All about a); C1 (All about c) builds on it."),
-        ("c1_ends", "requires A1 (All about a) and B1 (All about b); so far no other builds on it."),
+        ("a1_sums", "before everything else; B1 (All about b) and C1 (All about c) build on it."),
+        ("b1_means", "after A1 (All about a); C1 (All about c) builds on it."),
+        ("c1_ends", "after A1 (All about a) and B1 (All about b); no other notebook builds on it."),
     ],
 )
 def test_the_first_prose_says_what_comes_before_and_after(id, said):
@@ -43,8 +43,8 @@ def test_the_first_prose_says_what_comes_before_and_after(id, said):
     its = course(a1_sums=(), b1_means=("a1_sums",), c1_ends=("a1_sums", "b1_means"))
     cells = placed(LESSON, its, its.assignment(id)).cells
 
-    amount = "2 exercises, 7.5 points, 1.5 hours by their cards."
-    assert cells[1].source == f"# Sums\n\n**In this course.** Week 3. This notebook {said} {amount}"
+    amount = "2 exercises, 7.5 points, 1.5 hours."
+    assert cells[1].source == f"# Sums\n\n**In this course.** Week 3, {said} {amount}"
     assert (cells[0], *cells[2:]) == (LESSON.cells[0], *LESSON.cells[2:])
 
 

@@ -16,10 +16,10 @@
 # - keep nan and overflow out of results *and* out of gradients, on empty masks and extreme numbers;
 # - take an einsum apart and put it together again from a matrix product.
 #
-# **Time.** About five hours in three sittings: exercises 1 to 4 (1 hour 30), 5 to 8 (2 hours), 9 and 10 (1 hour 20). No
-# experiment takes longer than a second or two.
+# **Time.** About five hours in three sittings: exercises 1 to 4 (1.5 hours), 5 to 8 (2 hours), 9 and 10 (1.3 hours).
+# Experiments take seconds.
 #
-# **Before.** You can program in Python and know what a matrix product is. Nothing else is assumed. **After.** Everything in this
+# **Before.** You can program in Python and know what a matrix product is. **After.** Everything in this
 # course is written with these ten operations. T1 builds attention from exercises 2 and 5, T2 scores text with exercise 6 and
 # batches it with exercise 9, and the interpretability track lives on exercise 10.
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -42,8 +42,7 @@ def _entropy(logits: Tensor, y: Tensor) -> Tensor:
     return F.cross_entropy(logits, y, reduction="none")
 
 
-@dataclass(frozen=True)
-class _Way:
+class _Way(NamedTuple):
     """The points that the documented algorithm visits for one example, and the smallest gap that decided where it went.
 
     Gaps are those of losses that were compared, and the sizes of derivatives whose sign was taken.

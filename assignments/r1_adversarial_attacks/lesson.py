@@ -4,7 +4,7 @@
 # # R1. Adversarial attacks and honest evaluation
 #
 # A classifier reads 95 of 100 digits correctly. Somebody may change every pixel by a little, so little that you would read the
-# same digit. How many of the 100 does it still read? In this notebook you write the programs that answer this question, and you
+# same digit. How many of the 100 does it still read? In this notebook you write the programs that answer this question, and
 # learn how such an answer can be wrong: nearly always in one direction.
 #
 # ![PGD climbs the loss inside a ball around the image and inside the box of possible pixels, from several random
@@ -19,20 +19,18 @@
 # - recognise masked gradients by experiment, and attack through them.
 #
 # **Time.** About nine hours in four sittings: exercises 1 to 4 (2.7 hours), 5 and 6 (2 hours), 7 to 9 (2.5 hours), 10 and 11
-# (1.9 hours). The experiments together take less than half a minute on one core.
+# (1.9 hours). All experiments together take less than half a minute.
 #
 # **Before.** You can train a convolutional network in PyTorch, and you know what `torch.autograd.grad` returns. **After.** R2
-# turns the question round: it trains networks against these attacks, and derives certificates, which are lower bounds, to meet
-# your upper bounds from the other side.
+# meets your upper bounds from the other side, with lower ones.
 
 # %% [markdown]
 # ## Why this matters for AI safety
 #
-# Nobody is going to attack your digits. What carries over is the logic of the evaluation. "We tried to make the model misbehave
+# Nobody will attack your digits. What carries over is the logic of the evaluation. "We tried to make the model misbehave
 # and could not" is a statement about the search as much as about the model: it bounds how safe the model is from above, never
 # from below. A red team that fails, a monitor that no test prompt evaded, a capability that nobody managed to elicit: each is
-# an optimisation that did not find a solution. The question is always whether there was none, or whether the optimiser was
-# weak.
+# an optimisation that did not find a solution. The question is always whether there was none, or the optimiser was weak.
 #
 # Adversarial examples are the place where this question has been fought out with numbers. Of nine defences published at one
 # conference in 2018, seven relied on gradients that misled the attack, and six of these fell completely when the attack was
@@ -42,8 +40,8 @@
 # that was not there (Carlini et al. 2023), until a stronger search found suffixes which even transferred (Zou et al. 2023).
 #
 # So the skill is not breaking things. It is stating what the attacker may do, searching as hard as you can *against your own
-# interest*, checking that the search could have succeeded, and reporting what you know: an upper bound, with reasons for
-# believing that it is tight.
+# interest*, checking that the search could have succeeded, and reporting what you know: an upper bound, with reasons to
+# believe it tight.
 
 # %% [markdown]
 # ## How to work

@@ -27,11 +27,11 @@ def _paragraph(lesson: Lesson, course: Course, assignment: Assignment) -> str:
     following = [a for a in course if assignment.id in a.requires]
     exercises = [cell.options for cell in lesson.cells if cell.options]
     points, hours = sum(o.points for o in exercises), sum(o.minutes for o in exercises) / 60
-    after = f"requires {_names(required)}" if required else "requires no other notebook"
+    after = f"after {_names(required)}" if required else "before everything else"
     verb = "build" if len(following) > 1 else "builds"
-    before = f"{_names(following)} {verb} on it" if following else "so far no other builds on it"
-    amount = f"{len(exercises)} exercise{'s' if len(exercises) > 1 else ''}, {points:g} points, {hours:.1f} hours by their cards"
-    return f"**In this course.** Week {assignment.week}. This notebook {after}; {before}. {amount}."
+    before = f"{_names(following)} {verb} on it" if following else "no other notebook builds on it"
+    amount = f"{len(exercises)} exercise{'s' if len(exercises) > 1 else ''}, {points:g} points, {hours:.1f} hours"
+    return f"**In this course.** Week {assignment.week}, {after}; {before}. {amount}."
 
 
 def _names(assignments: Sequence[Assignment]) -> str:
