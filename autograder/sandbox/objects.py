@@ -17,9 +17,9 @@ from autograder.sandbox.link import Link
 from autograder.sandbox.student import StudentError
 
 
-def target(handle: int | None, path: str) -> dict[str, Any]:
+def target(handle: int | None, path: str) -> list[Any]:
     """Name a place in the player: from an object, or from the program's names, down a dotted path."""
-    return {"h": handle, "path": path.split(".") if path else []}
+    return [handle, *path.split(".")] if path else [handle]
 
 
 class RemoteObject:
@@ -175,7 +175,7 @@ class RemoteModule(RemoteObject):
 
     def _verb(self, method: str, args: list[Any], how: str) -> Any:
         place = target(self._handle, method)
-        return self._link.request("call", target=place, a=args, k={}, grad=False, keep=False, params=[], how=how)
+        return self._link.request("call", target=place, a=args, k={}, grad=False, how=how)
 
     def _read(self) -> list[tuple[str, Tensor, bool]]:
         rows = self._link.request("params", h=self._handle)
@@ -197,17 +197,15 @@ def _is_row(row: Any) -> bool:
 def invoke(link: Link, op: str, owners: Sequence[Any], args: Sequence[Any], kwargs: Mapping[str, Any], **request: Any) -> Any:
     """Ask for a call, tied into this process's graph if gradients are on and something in the call requires them."""
     grad = torch.is_grad_enabled()
-    keys: list[Any] = []
     weave_by: list[Tensor] | None = None
     if grad:
         found: dict[int, Any] = {}
         _find([list(owners), list(args), dict(kwargs)], found)
         pairs = [pair for x in found.values() if isinstance(x, RemoteModule) for pair in x.leaves()]
         if pairs or any(isinstance(x, Tensor) for x in found.values()):
-            keys, weave_by = [key for key, _ in pairs], [leaf for _, leaf in pairs]
-    return link.request(
-        op, weave_by=weave_by, a=list(args), k=dict(kwargs), grad=grad, keep=weave_by is not None, params=keys, **request
-    )
+            weave_by = [leaf for _, leaf in pairs]
+            request |= {"keep": True, "params": [key for key, _ in pairs]}
+    return link.request(op, weave_by=weave_by, a=list(args), k=dict(kwargs), grad=grad, **request)
 
 
 def _find(value: Any, found: dict[int, Any]) -> None:

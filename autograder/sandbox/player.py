@@ -119,20 +119,20 @@ class Player(Peer):
             else:
                 exec(code, self.namespace)
 
-    def call(self, target: dict[str, Any], a: list[Any], k: dict[str, Any], grad: bool, how: str, **_: Any) -> Any:
+    def call(self, target: list[Any], a: list[Any], k: dict[str, Any], grad: bool, how: str, **_: Any) -> Any:
         """Call the target. `how`: "value", "echo" (and the positional arguments as they are now), "handle", "iter", "none"."""
         with torch.set_grad_enabled(grad):
-            result = self._target(**target)(*a, **k)
+            result = self._target(*target)(*a, **k)
         if how == "echo":
             return [result, [as_is(x) for x in a]]
         return Kept(iter(result) if how == "iter" else result) if how in ("handle", "iter") else None if how == "none" else result
 
-    def get(self, target: dict[str, Any], how: str) -> Any:
-        found = self._target(**target)
+    def get(self, target: list[Any], how: str) -> Any:
+        found = self._target(*target)
         return Kept(found) if how == "handle" else found
 
-    def set(self, target: dict[str, Any], name: str, value: Any) -> None:
-        setattr(self._target(**target), name, value)
+    def set(self, target: list[Any], name: str, value: Any) -> None:
+        setattr(self._target(*target), name, value)
 
     def keep(self, value: Any) -> Kept:
         return Kept(value)
@@ -173,11 +173,11 @@ class Player(Peer):
             except StopIteration:
                 return False, None
 
-    def observe(self, target: dict[str, Any], a: list[Any], k: dict[str, Any], grad: bool, **_: Any) -> Any:
+    def observe(self, target: list[Any], a: list[Any], k: dict[str, Any], grad: bool, **_: Any) -> Any:
         """Call the target under a recorder and return (result, what the recorder saw)."""
         recorder = Recorder(self.namespace, dict(enumerate(a)) | k)
         with torch.set_grad_enabled(grad), recorder:
-            result = self._target(**target)(*a, **k)
+            result = self._target(*target)(*a, **k)
         return [result, recorder.seen(result)]
 
     def seed(self, seed: int) -> None:
@@ -205,7 +205,7 @@ class Player(Peer):
         grad = torch.is_grad_enabled()
         return self.ask(op, {**value, "grad": grad, "keep": grad}, weave_by=() if grad else None)
 
-    def _target(self, h: int | None, path: list[str]) -> Any:
+    def _target(self, h: int | None, *path: str) -> Any:
         found: Any = self.namespace if h is None else self._objects[h]
         for name in path:
             if found is self.namespace and name not in found:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from autograder.sandbox.protocol.encode import DTYPES, GRAPH, LEAF, PARAMETER
 from autograder.sandbox.protocol.frames import ALIGN, Caps, Frame, Message, WireError
-from autograder.sandbox.protocol.nodes import FIELDS, INT64, MAX_DIM, NODES, numel_of
+from autograder.sandbox.protocol.nodes import FIELDS, INT64, MAX_DIM, NODES, VALUE, numel_of
 
 _FLAGS = (0, LEAF, GRAPH, LEAF | PARAMETER)
 
@@ -110,6 +110,7 @@ class Reader:
 
     def read_table(self, table: list[Any], body: bytes | bytearray) -> None:
         at = 0
+        body = body if type(body) is bytearray else bytearray(body)  # torch warns of what it may not write
         for entry in table:
             if type(entry) is not list or len(entry) != 6:
                 raise WireError("a tensor entry")
@@ -119,7 +120,7 @@ class Reader:
             at += -at % ALIGN
             if type(n_bytes) is not int or not 0 <= n_bytes <= len(body) - at:
                 raise WireError("a tensor's size")
-            tensor = self.tensor(DTYPES[dtype], shape, strides, memoryview(body)[at : at + n_bytes])
+            tensor = self.tensor(DTYPES[dtype], shape, strides, body, at, n_bytes)
             at += n_bytes
             if flags and not (tensor.is_floating_point() or tensor.is_complex()):
                 raise WireError("a gradient of integers")
@@ -129,7 +130,7 @@ class Reader:
         if at != len(body):
             raise WireError("bytes that belong to no tensor")
 
-    def tensor(self, dtype: torch.dtype, shape: Any, strides: Any, raw: memoryview) -> Tensor:
+    def tensor(self, dtype: torch.dtype, shape: Any, strides: Any, body: bytearray, at: int, n_bytes: int) -> Tensor:
         numel = numel_of(shape, self.caps)
         if strides is None:
             extent = numel
@@ -139,15 +140,15 @@ class Reader:
             if not all(type(s) is int and 0 <= s < MAX_DIM for s in strides):
                 raise WireError("a tensor's strides")
             extent = 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-        if extent * dtype.itemsize != len(raw) or numel * dtype.itemsize > self.caps.body_bytes:
+        if extent * dtype.itemsize != n_bytes or numel * dtype.itemsize > self.caps.body_bytes:
             raise WireError("a tensor's size does not match its shape")
         if extent == 0:
             return torch.empty(shape, dtype=dtype)
-        # Copied, so that it is writable, resizable and aligned as any other tensor.
-        flat = torch.empty(extent, dtype=dtype)
-        flat.view(torch.uint8).numpy().data[:] = raw
-        if dtype is torch.bool:
-            flat = flat.view(torch.uint8).ne(0)  # a byte may be any byte, and then the bool neither true nor false
+        # Copied, so that it is writable, resizable and aligned as any other tensor. A byte of a bool may be any byte, and
+        # then the bool neither true nor false.
+        is_bool = dtype is torch.bool
+        found = torch.frombuffer(body, dtype=torch.uint8 if is_bool else dtype, count=extent, offset=at)
+        flat = found.ne(0) if is_bool else found.clone()
         return flat.reshape(shape) if strides is None else flat.as_strided(shape, strides)
 
     def grad(self, index: Any, tensor: Tensor) -> int | None:
@@ -188,19 +189,20 @@ class Reader:
         self.n_nodes += 1
         if self.n_nodes > self.caps.nodes or depth > self.caps.depth:
             raise WireError("a value of too many parts or levels")
-        if v is None or type(v) in (bool, int, float):
-            return v
-        if type(v) is str:
+        kind = type(v)
+        if kind is str:
             return self.text(v)
-        if type(v) is list:
+        if kind is list:
             return [self.node(x, depth + 1) for x in v]
+        if kind is not dict:
+            return v  # None, a bool, an int or a float: JSON has nothing else
         tag = v.get("$")
         if type(tag) is not str:
             raise WireError("a node without a tag")
         reader = NODES.get(tag)
         if reader is None:
             return self.reference(tag, {k: x for k, x in v.items() if k != "$"})
-        if set(v) - {"$"} != FIELDS.get(tag, {"v"}):
+        if v.keys() != FIELDS.get(tag, VALUE):
             raise WireError("a node's fields")
         return reader(self, v, depth)
 

@@ -73,17 +73,25 @@ class _Writer:
         self.n_nodes += 1
         if self.n_nodes > self.caps.nodes or depth > self.caps.depth:
             raise Unsendable(f"a value of more than {self.caps.nodes} parts or {self.caps.depth} levels cannot be sent")
-        if v is None or v is True or v is False:
-            return v
+        # By its exact type, which nearly every value has; else by what it is an instance of.
+        return _WRITERS.get(type(v), _Writer.other)(self, v, depth)
+
+    def other(self, v: Any, depth: int) -> Any:
         if isinstance(v, Tensor):
-            return self.sparse(v, depth) if v.layout is torch.sparse_coo else {"$": "t", "i": self.tensor(v)}
+            return self.array(v, depth)
         if isinstance(v, (np.ndarray, np.generic)):
             return self.numpy(v, depth)
         if isinstance(v, (str, int, float, complex, bytes, bytearray)):
-            return self.scalar(v)
+            return self.scalar(v, depth)
         return self.container(v, depth)
 
-    def scalar(self, v: Any) -> Any:
+    def itself(self, v: Any, depth: int) -> Any:
+        return v
+
+    def array(self, v: Tensor, depth: int) -> Any:
+        return self.sparse(v, depth) if v.layout is torch.sparse_coo else {"$": "t", "i": self.tensor(v)}
+
+    def scalar(self, v: Any, depth: int) -> Any:
         if isinstance(v, str):
             if len(v) > self.caps.text_chars:
                 raise Unsendable(f"a text of {len(v)} characters; at most {self.caps.text_chars} can be sent")
@@ -97,7 +105,7 @@ class _Writer:
         if isinstance(v, float):
             return float(v) if math.isfinite(v) else {"$": "f", "v": repr(float(v))}
         if isinstance(v, complex):
-            return {"$": "c", "v": [self.scalar(v.real), self.scalar(v.imag)]}
+            return {"$": "c", "v": [self.scalar(v.real, depth), self.scalar(v.imag, depth)]}
         if len(v) <= INLINE_BYTES:
             return {"$": "b", "v": bytes(v).decode("latin-1")}
         return {"$": "B", "i": self.tensor(torch.frombuffer(bytearray(v), dtype=torch.uint8))}
@@ -107,7 +115,7 @@ class _Writer:
             return [self.node(x, depth + 1) for x in v]
         if isinstance(v, tuple):
             return {"$": "u", "v": [self.node(x, depth + 1) for x in v]}
-        if isinstance(v, Mapping):
+        if type(v) is dict or isinstance(v, Mapping):
             return {"$": "d", "v": [[self.node(k, depth + 1), self.node(x, depth + 1)] for k, x in v.items()]}
         if isinstance(v, list):
             return [self.node(x, depth + 1) for x in v]
@@ -145,32 +153,42 @@ class _Writer:
 
     def tensor(self, t: Tensor) -> int:
         """Append the tensor to the table, once per object, and return its index."""
-        if id(t) in self.seen:
-            return self.seen[id(t)][1]
-        if t.layout is not torch.strided or t.device.type != "cpu" or t.dtype not in NAMES:
+        known = self.seen.get(id(t))
+        if known is not None:
+            return known[1]
+        if t.layout is not torch.strided or not t.is_cpu or t.dtype not in NAMES:
             raise Unsendable(f"a tensor of layout {t.layout}, device {t.device.type}, dtype {t.dtype} cannot be sent")
         grad = self.tensor(t.grad) if t.is_leaf and t.grad is not None else None
         raw, strides = self.storage(t)
         if len(self.table) >= self.caps.tensors or len(self.body) + raw.nbytes + ALIGN > self.caps.body_bytes:
             raise Unsendable(f"tensors of more than {self.caps.body_bytes} bytes, or more than {self.caps.tensors} of them")
         self.body += bytes(-len(self.body) % ALIGN)
-        if raw.numel():
-            self.body += raw.view(torch.uint8).numpy().data
+        if raw.nbytes:
+            self.body += raw.data
         self.table.append([NAMES[t.dtype], list(t.shape), raw.nbytes, strides, self.flags(t), grad])
         self.seen[id(t)] = (t, len(self.table) - 1)
         return len(self.table) - 1
 
-    def storage(self, t: Tensor) -> tuple[Tensor, list[int] | None]:
-        """Return the bytes to send as a flat tensor, and the strides to read them with unless they are contiguous."""
-        plain = t.detach().resolve_conj().resolve_neg()
-        if not self.caps.strided or plain.is_contiguous() or plain.numel() == 0:
-            # Not reshape(-1): the one element of an expanded tensor keeps a stride of 0.
-            return plain.contiguous().as_strided((plain.numel(),), (1,)), None
-        extent = 1 + sum((n - 1) * s for n, s in zip(plain.shape, plain.stride(), strict=True))
-        return plain.as_strided((extent,), (1,)).contiguous(), list(plain.stride())
+    def storage(self, t: Tensor) -> tuple[np.ndarray[Any, Any], list[int] | None]:
+        """Return the bytes to send as a contiguous array, and the strides to read them with unless the shape tells."""
+        plain, strides = t.detach().resolve_conj().resolve_neg(), None
+        if self.caps.strided and not plain.is_contiguous() and plain.numel():
+            extent = 1 + sum((n - 1) * s for n, s in zip(plain.shape, plain.stride(), strict=True))
+            plain, strides = plain.as_strided((extent,), (1,)), list(plain.stride())
+        plain = plain.contiguous()
+        # numpy knows no bfloat16.
+        return (plain.view(torch.int16) if plain.dtype is torch.bfloat16 else plain).numpy(), strides
 
     def flags(self, t: Tensor) -> int:
         if not t.requires_grad:
             return 0
         self.differentiable.append(t)
         return (LEAF if t.is_leaf else GRAPH) | (PARAMETER if isinstance(t, torch.nn.Parameter) else 0)
+
+
+_WRITERS: dict[type, Callable[[_Writer, Any, int], Any]] = {
+    **dict.fromkeys((type(None), bool), _Writer.itself),
+    **dict.fromkeys((Tensor, torch.nn.Parameter), _Writer.array),
+    **dict.fromkeys((str, int, float, complex, bytes), _Writer.scalar),
+    **dict.fromkeys((list, tuple, dict), _Writer.container),
+}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -38,16 +37,16 @@ def numel_of(shape: Any, caps: Caps) -> int:
     return numel
 
 
-def as_key(key: Any, n_of_hash: Counter[int]) -> Any:
+def as_key(key: Any, n_of_hash: dict[int, int]) -> Any:
     """Return the key of a mapping or the member of a set, whose hashes so far are counted. Raises: WireError."""
     # Only what hashes by value in a known way; ints are 64 bits wide, so that few of them can collide.
-    if key is None or isinstance(key, (str, float, bool, bytes)) or (isinstance(key, int) and -INT64 <= key < INT64):
+    if type(key) is str or key is None or isinstance(key, (float, bool, bytes)) or (isinstance(key, int) and -INT64 <= key < INT64):
         return key
     if isinstance(key, (tuple, frozenset)):
         for part in key:
-            as_key(part, Counter())
+            as_key(part, {})
         # Tuples of one hash can be computed, and a table of them takes time with the square of their number.
-        n_of_hash[hash(key)] += 1
+        n_of_hash[hash(key)] = n_of_hash.get(hash(key), 0) + 1
         if n_of_hash[hash(key)] > MAX_COLLISIONS:
             raise WireError("keys that collide")
         return key
@@ -143,7 +142,7 @@ def _generator(r: Reader, v: dict[str, Any], depth: int) -> torch.Generator:
 
 
 def _set(r: Reader, v: dict[str, Any], depth: int) -> Any:
-    n_of_hash: Counter[int] = Counter()
+    n_of_hash: dict[int, int] = {}
     keys = [as_key(x, n_of_hash) for x in r.items(v, depth)]
     return set(keys) if v["$"] == "s" else frozenset(keys)
 
@@ -152,7 +151,7 @@ def _mapping(r: Reader, v: dict[str, Any], depth: int) -> dict[Any, Any]:
     if type(v["v"]) is not list:
         raise WireError("a mapping's parts")
     out: dict[Any, Any] = {}
-    n_of_hash: Counter[int] = Counter()
+    n_of_hash: dict[int, int] = {}
     for pair in v["v"]:
         if type(pair) is not list or len(pair) != 2:
             raise WireError("a mapping's parts")
@@ -199,4 +198,5 @@ NODES: dict[str, Callable[[Reader, dict[str, Any], int], Any]] = {
     "device": _device,
     "gen": _generator,
 }
-FIELDS: dict[str, set[str]] = {"t": {"i"}, "np": {"i"}, "sp": {"i", "v", "s"}, "B": {"i"}, "gen": {"i"}, "...": set()}
+_INDEX, VALUE = {"$", "i"}, {"$", "v"}
+FIELDS: dict[str, set[str]] = {"t": _INDEX, "np": _INDEX, "sp": {"$", "i", "v", "s"}, "B": _INDEX, "gen": _INDEX, "...": {"$"}}

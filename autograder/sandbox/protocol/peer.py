@@ -67,7 +67,7 @@ class Peer(ABC):
         # In place: the finalizers of graphs append to this very list.
         freed = self._freed[:MAX_FREED]
         del self._freed[: len(freed)]
-        request = Message(call, op, {**value, "free": freed})
+        request = Message(call, op, {**value, "free": freed} if freed else value)
         sent = encode(request, is_call=True, caps=self._outgoing, reference=self.reference)
         frame = self.line.call(sent.frame)
         self.received(frame)
@@ -88,9 +88,9 @@ class Peer(ABC):
         self.received(frame)
         got = decode(frame, caps=self._incoming, resolve=self.resolve)
         call, op, value = got.message.id, got.message.op, got.message.value
-        if type(value) is not dict or not _is_ids(value.get("free")):
+        if type(value) is not dict or not _is_ids(freed := value.pop("free", [])):
             raise WireError("not the fields of a call")
-        self.graphs.free(value.pop("free"))
+        self.graphs.free(freed)
         try:
             if op == "backward":
                 return self._answer(call, "ok", self._backward(value)).frame
