@@ -10,6 +10,7 @@ import pytest
 from autograder.authoring.build import build
 from autograder.course import Course, load
 from autograder.grading.gate import run_gate
+from tests.lesson_world import ROOT, lesson, without_hints, words
 
 README = Path(__file__).parents[1] / "assignments" / "README.md"
 
@@ -40,3 +41,19 @@ def test_the_example_is_built_and_passes_the_gate(example):
     assert (built.n_exercises, built.points) == (1, 4)
     assert found.faults == ()
     assert sorted(v.label for v in found.variants) == ["a loop", "one position too many", "subtracts in place"]
+
+
+def test_the_table_counts_what_there_is():
+    """Exercises, words, scored checks, mutants and alternatives of every assignment, as the sources have them."""
+    rows = re.findall(
+        r"^\| ([A-Z]\d) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|", README.read_text("utf-8"), flags=re.MULTILINE
+    )
+    found = []
+    for a in load(ROOT):
+        its = lesson(a.id)
+        checks = [c for some in its.bundle.checks.values() for c in some if c.evidence == "verified"]
+        n_mutants = sum(bool(v.caught_by) for v in its.bundle.variants)
+        counts = (len(its.exercises), words(without_hints(its.texts)), len(checks), n_mutants, len(its.bundle.variants) - n_mutants)
+        found.append((a.short, *map(str, counts)))
+
+    assert rows == found
