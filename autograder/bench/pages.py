@@ -53,6 +53,7 @@ PAGES: Sequence[tuple[str, str]] = (
     ("instructor", "teaching/roster"),
     ("instructor", "teaching/roster/{who}"),
     ("instructor", "teaching/regrades"),
+    ("instructor", "api/v1/results?part=7"),
     ("student{s:05}", "me"),
     ("student{s:05}", "me/progress"),
     ("student{s:05}", "me/attempt/{attempt}"),

@@ -26,7 +26,7 @@ from autograder.service.office import Office
 
 VERSION = 1
 BASE = "api/v1"
-PART_ROWS, PART_STUDENTS = 500, 10
+PART_ROWS, PART_STUDENTS = 500, 5
 T = TypeVar("T")
 # What only a drawing needs.
 _DRAWN = (Strip, Scale)

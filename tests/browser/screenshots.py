@@ -80,8 +80,6 @@ LARGE = (
     Picture("person", "organizer", "cohort/student/{able}"),
     Picture("calibration", "organizer", "calibration"),
     Picture("exercises", "instructor", "teaching/exercises"),
-    Picture("stuck", "instructor", "teaching/stuck"),
-    Picture("roster", "instructor", "teaching/roster"),
     Picture("teaching", "instructor", "teaching"),
 )
 

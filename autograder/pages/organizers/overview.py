@@ -83,6 +83,11 @@ def _short(assignment: str) -> str:
     return assignment.split("_")[0].upper()
 
 
+def _brief(k: int) -> str:
+    """Return a count that fits into a cell; the table has it whole."""
+    return f"{k / 1000:.1f}k" if k >= 1000 else str(k)
+
+
 def _funnel(catalog: Catalog, survey: Survey, counts: Sequence[AssignmentCount], made: Moment) -> Figure:
     n = survey.activity.n_students
     rows = [{"name": _short(a.assignment), "all": a.n_handed_in, "half": a.n_half, "whole": a.n_whole} for a in counts]
@@ -172,7 +177,13 @@ def _bands(catalog: Catalog, survey: Survey, counts: Sequence[AssignmentCount], 
         cells = (survey.activity.n_students - a.n_handed_in, *a.bands)
         words.append((f"{_short(a.assignment)} {catalog.name(a.assignment)}", *map(str, cells), str(ungraded)))
         rows += [
-            {"band": name, "assignment": _short(a.assignment), "share": k / n, "text": str(k)}
+            {
+                "band": name,
+                "assignment": _short(a.assignment),
+                "share": k / n,
+                "text": _brief(k),
+                "tip": f"{_short(a.assignment)}; {name}: {k} students",
+            }
             for name, k in reversed(list(zip(names, cells, strict=True)))
         ]
     return figure(
