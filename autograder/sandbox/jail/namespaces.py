@@ -7,6 +7,7 @@ then enters a user namespace of its own, in which it gives up everything: over i
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from autograder.sandbox.jail import kernel
@@ -29,6 +30,9 @@ class Keeper:
             _, status = os.waitpid(child, 0)
             os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
         self._own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        # Once for all jobs: what is copied from private mounts is private, too.
+        kernel.unshare(kernel.NEWNS)
+        kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
 
     def fork(self) -> int:
         """Fork; the child is the first process of a new pid namespace."""
@@ -71,7 +75,6 @@ def _enter_user_namespace(flags: int, self_folder: int) -> None:
 
 def _mount_own(spec: JobSpec) -> None:
     """Mount empty writable folders of limited size, and a /proc of the job's own processes."""
-    kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     for path in spec.read_write:
         if os.path.isdir(path):
             limits = f"size={spec.disk_bytes},nr_inodes={_N_INODES},mode=700,uid={os.getuid()},gid={os.getgid()}"
@@ -87,7 +90,9 @@ def _mount_own(spec: JobSpec) -> None:
 
 def _write_if_there(path: str, text: str) -> None:
     try:
-        with open(path, "w") as f:
-            f.write(text)
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     except OSError:
         return
+    with contextlib.suppress(OSError):
+        os.write(fd, text.encode())
+    os.close(fd)
