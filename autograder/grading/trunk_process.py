@@ -18,7 +18,7 @@ def start(course_root: Path, namespaces: bool, search_path: str) -> JailedProces
     filter_program = jailed_process.compile_filter(namespaces=False)
     folders = {str(course_root / name): f"{COURSE}/{name}" for name in _SHOWN}
     root = COURSE if namespaces else str(course_root)
-    contents = outer.Contents("autograder.grading.trunk", outer.our_files(_FILES), folders, root, quick_fork=False)
+    contents = outer.Contents("autograder.grading.trunk", outer.our_files(_FILES), folders, root)
     trunk = jailed_process.start(contents, namespaces, search_path)
     trunk.greet({"filter": filter_program, "namespaces": namespaces, "warm": True})
     return trunk

@@ -106,7 +106,7 @@ def start(contents: outer.Contents, namespaces: bool, search_path: str = SEARCH_
 def _command(
     bwrap: str, interpreter: outer.Interpreter, contents: outer.Contents, room: Path | None, uid: SlotUid | None
 ) -> tuple[list[str], dict[str, str]]:
-    env = outer.environment(str(room) if room else outer.ROOM, quick_fork=contents.quick_fork)
+    env = outer.environment(str(room) if room else outer.ROOM)
     bare = [interpreter.executable, *contents.arguments]
     if uid is None:
         return (bare if room else outer.bwrap_command(bwrap, interpreter, contents)), env

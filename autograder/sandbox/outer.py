@@ -25,7 +25,6 @@ _FILES = [
     "sandbox/protocol/*.py",
     "sandbox/jail/*.py",
 ]
-_HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage"
 _SYSTEM = ("/lib", "/lib64", "/lib32", "/libx32", "/bin", "/sbin")
 _FROM_ETC = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
 HOME = "/job"
@@ -71,16 +70,12 @@ class Interpreter:
 
 @dataclass(frozen=True)
 class Contents:
-    """What of ours a jail shows: single files of this package, whole folders and where they stand inside, and what runs.
-
-    `quick_fork` says whether a fork must cost little, or what is forked must run fast: see environment().
-    """
+    """What of ours a jail shows: single files of this package, whole folders and where they stand inside, and what runs."""
 
     module: str
     files: tuple[Path, ...]
     folders: Mapping[str, str] = field(default_factory=dict)
     argument: str = ""
-    quick_fork: bool = True
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -103,13 +98,11 @@ def inside(path: Path) -> str:
     return f"{ROOM}/autograder/{path.relative_to(Path(__file__).parents[1])}"
 
 
-def environment(room: str = ROOM, *, quick_fork: bool = True) -> dict[str, str]:
+def environment(room: str = ROOM) -> dict[str, str]:
     """Return the whole environment of the zygote and so of every job: no variable of ours goes in.
 
-    Huge pages make a fork cheap, since there are fewer page tables to copy, but glibc alone honours the tunable, and its
-    allocator is slower than Python's own: what runs for long after its fork does better without.
+    Python's own allocator, though glibc's alone has a tunable for huge pages: it is faster, and jail/huge.py moves both.
     """
-    allocator = {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if quick_fork else {}
     return {
         "PATH": "/usr/bin:/bin",
         "HOME": HOME,
@@ -125,7 +118,6 @@ def environment(room: str = ROOM, *, quick_fork: bool = True) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "",
-        **allocator,
     }
 
 
@@ -156,8 +148,7 @@ def bwrap_command(
         args += ["--ro-bind", source_of(folder), place]
     for path in _FROM_ETC:
         args += ["--ro-bind-try", path, path]
-    # The allocator reads the setting here, and without it the tunable silently does nothing.
-    args += ["--ro-bind-try", _HUGE_PAGES, _HUGE_PAGES, "--proc", "/proc", "--dev", "/dev"]
+    args += ["--proc", "/proc", "--dev", "/dev"]
     for folder in WRITABLE:
         args += ["--dir", folder]
     # bubblewrap's root and /dev stay writable for its uid: jobs of one zygote would share a blackboard. /tmp is for the
@@ -169,7 +160,7 @@ def bwrap_command(
 def landlock_folders(interpreter: Interpreter, *, jailed: bool) -> tuple[str, ...]:
     """Return what a job may read beside our files: the system and the interpreter, in the outer jail or without one."""
     folders = map(interpreter.inside, interpreter.folders) if jailed else interpreter.folders
-    return ("/usr", *_SYSTEM, *_FROM_ETC, *folders, _HUGE_PAGES)
+    return ("/usr", *_SYSTEM, *_FROM_ETC, *folders)
 
 
 def _is_below(path: str, folder: str) -> bool:
