@@ -11,7 +11,7 @@ import pytest
 from autograder.course import Course, load
 from autograder.errors import InfraError
 from autograder.grading.budget import Budget
-from autograder.grading.pool import Pool
+from autograder.grading.pool import Job, Pool, cores_for
 from autograder.grading.verdict import Graded
 from autograder.sandbox.cgroups import Cgroups
 from autograder.submission.compose import compose
@@ -55,6 +55,33 @@ def test_the_reference_earns_everything_in_the_box(pool: Pool):
 
     assert (graded.points, statuses(graded)) == (12, ["pass"] * 3)
     assert graded.tier == pool.workers[0].found.tier
+
+
+def test_a_referee_and_its_player_take_turns_on_their_workers_core(pool: Pool):
+    """They never run at once, and to wake the other one elsewhere costs more than to go on here."""
+    core = max(os.sched_getaffinity(0))
+    look = f"{tiny.DOUBLE}\nimport os\nassert os.sched_getaffinity(0) == {{{core}}}"
+    pool.workers[0].core = core
+    try:
+        pool.submit(Job(1, tiny.ASSIGNMENT, "s1", compose(tiny.manifest(), {D: look})))
+        pid = pool.workers[0].referee_pid
+        assert pid is not None
+        seen = os.sched_getaffinity(pid)
+        while not (ends := pool.ends(10.0)):
+            continue
+    finally:
+        pool.workers[0].core = None
+
+    assert seen == {core}
+    assert ends[0].graded is not None
+    assert statuses(ends[0].graded)[0] == "pass"
+
+
+def test_a_core_is_kept_to_only_where_each_has_its_worker():
+    """Fewer workers than cores might all stand on the cores that others fill, and leave the rest idle."""
+    assert cores_for(2, {3, 1}) == [1, 3]
+    assert cores_for(1, {3, 1}) == [None]
+    assert cores_for(3, {3, 1}) == [None, None, None]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ is lost (a zygote, the trunk of the referees) is started again where it is next 
 
 from __future__ import annotations
 
+import os
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
@@ -41,7 +42,7 @@ class Pool:
         budget: Budget = Budget(),  # noqa: B008
     ) -> None:
         self.referees = Referees(load(course_root), seed, admitted_dir, env or {}, budget)
-        self.workers = [Worker(self.referees) for _ in range(n_workers)]
+        self.workers = [Worker(self.referees, core) for core in cores_for(n_workers, os.sched_getaffinity(0))]
         self._ended: list[Finished] = []
 
     @property
@@ -123,6 +124,14 @@ class Pool:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+
+def cores_for(n_workers: int, cores: Collection[int]) -> list[int | None]:
+    """Return the core that each worker keeps to: one each where they are as many as the cores, else none.
+
+    So that no core is left idle, whatever else runs on the machine.
+    """
+    return [*sorted(cores)] if len(cores) == n_workers else [None] * n_workers
 
 
 def grade_all(

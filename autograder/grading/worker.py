@@ -91,9 +91,9 @@ class Referees:
             self._kept[assignment_id] = assignment.manifest(), build_id(assignment)
         return self._kept[assignment_id]
 
-    def send_out(self, boxes: socket.socket, assignment_id: str) -> tuple[Ends, Connection]:
+    def send_out(self, boxes: socket.socket, assignment_id: str, core: int | None) -> tuple[Ends, Connection]:
         """Fork a referee, connect it to who opens boxes for it, and return our ends of it. Raises: InfraError."""
-        ends = self.trunk.result().open(_REFEREE, assignment_id)
+        ends = self.trunk.result().open(_REFEREE, assignment_id, core)
         try:
             socket.send_fds(ends.line, [b"b"], [boxes.fileno()])
             return ends, Connection(ends.line.detach())
@@ -126,9 +126,9 @@ class Referees:
 class Worker:
     """One slot, and the referee that asks it now, if any."""
 
-    def __init__(self, referees: Referees) -> None:
-        """Start the slot, which warms up beside the trunk and the other slots."""
-        self.referees = referees
+    def __init__(self, referees: Referees, core: int | None = None) -> None:
+        """Start the slot, which warms up beside the trunk and the other slots. Referees and players keep to `core`."""
+        self.referees, self.core = referees, core
         self.job: Job | None = None
         self.found: Found | None = None
         self.pipe: Connection | None = None
@@ -187,11 +187,11 @@ class Worker:
         boxes, far_boxes = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with far_boxes:
             try:
-                self._ends, self.pipe = self.referees.send_out(far_boxes, assignment)
+                self._ends, self.pipe = self.referees.send_out(far_boxes, assignment, self.core)
             except InfraError:
                 boxes.close()
                 raise
-        self._serving = threading.Thread(target=warden_line.serve, args=(self.warden.result, boxes), daemon=True)
+        self._serving = threading.Thread(target=warden_line.serve, args=(self.warden.result, boxes, self.core), daemon=True)
         self._serving.start()
 
     def _tier(self) -> Tier | None:

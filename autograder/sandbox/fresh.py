@@ -17,9 +17,9 @@ from autograder.sandbox.warden import Warden
 class FreshWarden(Warden):
     """As a Warden, but one job at a time: opening the next ends the one before."""
 
-    def _open(self, limits: Limits, topic: str) -> Job:
+    def _open(self, limits: Limits, topic: str, core: int | None) -> Job:
         self._restart()
-        return super()._open(limits, topic)
+        return super()._open(limits, topic, core)
 
 
 class FreshSlot(Slot):

@@ -73,14 +73,17 @@ class Warden:
     def has_cgroup(self) -> bool:
         return self.cgroups is not None
 
-    def open(self, limits: Limits, topic: str = "") -> Job:
-        """Open a job. Raises: InfraError when that failed, twice, the second time from a new server."""
+    def open(self, limits: Limits, topic: str = "", core: int | None = None) -> Job:
+        """Open a job, on one core if that is said.
+
+        Raises: InfraError when that failed, twice, the second time from a new server.
+        """
         with self._mutex:
             try:
-                return self._open(limits, topic)
+                return self._open(limits, topic, core)
             except InfraError:
                 self._restart()
-                return self._open(limits, topic)
+                return self._open(limits, topic, core)
 
     def close(self) -> None:
         """End the zygote with every job that is still open."""
@@ -96,12 +99,12 @@ class Warden:
         self.server.stop()
         self.server = self._start_server(namespaces, self._search_path)
 
-    def _open(self, limits: Limits, topic: str) -> Job:
+    def _open(self, limits: Limits, topic: str, core: int | None) -> Job:
         if self.server.process.poll() is not None:
             raise InfraError("the jail of the boxes was lost")
         try:
             with contextlib.ExitStack() as undo:
-                job = self._hand_over(self._spec(limits, topic), limits, undo)
+                job = self._hand_over(self._spec(limits, topic, core), limits, undo)
                 undo.pop_all()
                 return job
         except (OSError, ValueError) as e:
@@ -133,7 +136,7 @@ class Warden:
         meter = group.meter(pid) if group else Meter("stat", os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC))
         return Job(line, output, status, meter, pid, uid, spec.namespaces, give_back.pop_all().close)
 
-    def _spec(self, limits: Limits, topic: str) -> JobSpec:
+    def _spec(self, limits: Limits, topic: str, core: int | None) -> JobSpec:
         return JobSpec(
             namespaces=self.server.namespaces,
             folder=outer.HOME,
@@ -146,6 +149,7 @@ class Warden:
             disk_bytes=limits.disk_bytes,
             reply_bytes=limits.reply_bytes,
             topic=topic,
+            core=core,
         )
 
     def _with_folder(self, spec: JobSpec, give_back: contextlib.ExitStack) -> JobSpec:

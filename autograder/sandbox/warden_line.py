@@ -23,8 +23,8 @@ _N_FDS = 5
 _MOST = Limits()  # what no referee may exceed, but for its own patience (cpu_s, wall_s)
 
 
-def serve(warden: Callable[[], Warden], line: socket.socket) -> None:
-    """Open and end jobs for whoever holds the other end of the line, until it is gone.
+def serve(warden: Callable[[], Warden], line: socket.socket, core: int | None = None) -> None:
+    """Open and end jobs for whoever holds the other end of the line, on its core if it keeps to one, until it is gone.
 
     warden() may raise InfraError: the other side is told.
     """
@@ -39,7 +39,7 @@ def serve(warden: Callable[[], Warden], line: socket.socket) -> None:
                     jobs.pop(wish["done"]).give_back()
                     continue
                 if "open" in wish:
-                    number, job = next(numbers), warden().open(_limits(wish["open"]))
+                    number, job = next(numbers), warden().open(_limits(wish["open"]), core=core)
                     jobs[number] = job
                     _hand_on(line, number, job)
                     continue

@@ -24,6 +24,7 @@ class JobSpec:
     reply_bytes: int
     open_files: int = 256
     topic: str = ""  # what the fork server loads before it forks
+    core: int | None = None  # the only one that it runs on; None: any
 
     def to_bytes(self) -> bytes:
         return json.dumps(asdict(self)).encode()
