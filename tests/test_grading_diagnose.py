@@ -113,8 +113,7 @@ def test_the_right_hint_comes_back_for_each_mutant(exercise, monkeypatch):
         return rng_for(SEED.encode(), "diagnosis", check.exercise, check.name)
 
     # One draw for all: what a mutant says is the same whoever it is compared with.
-    anew = diagnose._of_mutant
-    say = cache(partial(anew, real, draw=draw))
+    say = cache(partial(diagnose._of_mutant, real, draw=draw))
     monkeypatch.setattr(diagnose, "_of_mutant", lambda bundle, mutant, check, draw: say(mutant, check))
     with open_in_process(real.program()) as box:
         costs = {r.name: r.cpu_s for r in run_checks(box.student, real.checks[exercise], draw, lambda: box.student)}
@@ -127,12 +126,12 @@ def test_the_right_hint_comes_back_for_each_mutant(exercise, monkeypatch):
             ends = {c.name: attempt(box.student, c, draw(c)) for c in cheap}
             failed = {name for name, end in ends.items() if not isinstance(end, Outcome) or end.status is not Status.PASS}
             found = match(box, real, cheap, failed, draw)
-        own = mutants[label]
-        if not failed & set(own.caught_by) or (found is not None and found.hint == own.hint):
-            continue
-        # Nothing heard tells the two apart; or the mutant is one of chance, and says something else whenever it is asked.
-        is_same = found is not None and all(say(own, c).agrees(say(found, c)) for c in cheap)
-        is_chance = any(not say(own, c).agrees(again) for c in cheap if (again := anew(real, own, c, draw)))
-        if not is_same and not is_chance:
+            own = mutants[label]
+            if not failed & set(own.caught_by) or (found is not None and found.hint == own.hint):
+                continue
+            # Nothing tells the two apart; or the mutant is one of chance or memory, and says something else when asked again.
+            is_same = found is not None and all(say(own, c).agrees(say(found, c)) for c in cheap)
+            is_fickle = any(not say(own, c).agrees(diagnose._transcript(box, c, draw(c))) for c in cheap)
+        if not is_same and not is_fickle:
             wrong.append(f"{label} -> {found.label if found else 'none'}")
     assert wrong == []

@@ -136,7 +136,15 @@ def in_the_box_by_construction(student: Student, rng: np.random.Generator) -> No
 @hidden(CW, weight=2)
 def nearest_of_all_that_was_met(student: Student, rng: np.random.Generator) -> None:
     """Of all points that were asked about and misclassified, over every c, the nearest comes back, for each example."""
-    d = 7
+    # Until the last mistake that was met is not the nearest, for some example: on few draws it is for all.
+    for _ in range(5):
+        if _last_is_not_nearest(student, rng):
+            break
+
+
+def _last_is_not_nearest(student: Student, rng: np.random.Generator) -> bool:
+    """Check the result on one curved model; return whether it told the nearest mistake from the last one."""
+    d, tells = 7, False
     a, b, c = normal(rng, d, 10) * 2, normal(rng, 10), normal(rng, 10, 4) * 2
     a[0] = 0
     model = lambda x: torch.tanh(x @ a + b) @ c  # noqa: E731
@@ -151,10 +159,12 @@ def nearest_of_all_that_was_met(student: Student, rng: np.random.Generator) -> N
             f"found[{i}] is {bool(found[i])}, {int(wrong.sum())} queries were misclassified."
         )
         if wrong.any():
-            nearest = float((rows[wrong] - x[i]).norm(dim=1).min())
-            reached = float((adv[i] - x[i]).norm())
+            distances = (rows[wrong] - x[i]).norm(dim=1)
+            nearest, reached = float(distances.min()), float((adv[i] - x[i]).norm())
             said = f"example {i}: distance {reached:.5f}, a mistake at {nearest:.5f} had been met"
             assert reached <= nearest + 1e-6, f"{said}. The nearest of all steps and of all values of c is asked for."
+            tells |= float(distances[-1]) > nearest + 1e-4
+    return tells
 
 
 @hidden(CW, weight=3)
