@@ -9,7 +9,7 @@ import pytest
 
 from autograder.errors import BootcampError
 from autograder.service.hub import Accounts, HubSettings, Ports
-from autograder.service.roles import CUSTOM_SCOPES, MENTOR, ROLES, group
+from autograder.service.roles import CUSTOM_SCOPES, MENTOR, METRICS, MONITOR_SCOPES, ROLES, group
 
 
 def settings(home: Path) -> HubSettings:
@@ -78,7 +78,13 @@ def test_every_role_has_accounts_and_a_group() -> None:
     assert [accounts.of(role) for role in ROLES] == [("ada",), ("ines",), ("olga",), ("mila",)]
     assert accounts.all() == ("ada", "ines", "olga", "mila")
     assert len({group(role) for role in ROLES}) == len(ROLES)
-    assert {scope for scopes in ROLES.values() for scope in scopes} == set(CUSTOM_SCOPES)
+    assert {scope for scopes in ROLES.values() for scope in scopes} | {METRICS} == set(CUSTOM_SCOPES)
+
+
+def test_no_person_may_read_the_metrics() -> None:
+    """They are for a service of the Hub; no role of people holds the scope."""
+    assert METRICS in MONITOR_SCOPES
+    assert not [role for role, scopes in ROLES.items() if METRICS in scopes]
 
 
 def test_students_and_mentors_hold_no_right_over_others() -> None:
