@@ -56,6 +56,11 @@ class ManifestCell:
     exercise: str = ""
 
 
+def short_name(assignment_id: str) -> str:
+    """Return what people call an assignment: T1 for t1_attention."""
+    return assignment_id.split("_")[0].upper()
+
+
 @dataclass(frozen=True)
 class Assignment:
     """One assignment: its place in the course and, once built, its exercises and cells."""
@@ -68,11 +73,6 @@ class Assignment:
     due: datetime | None
     root: Path
     line: int
-
-    @property
-    def short(self) -> str:
-        """What people call it: T1 for t1_attention."""
-        return self.id.split("_")[0].upper()
 
     @property
     def folder(self) -> Path:

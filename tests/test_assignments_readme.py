@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autograder.authoring.build import build
-from autograder.course import Course, load
+from autograder.course import Course, load, short_name
 from autograder.grading.gate import run_gate
 from tests.lesson_world import ROOT, lesson, without_hints, words
 
@@ -54,6 +54,6 @@ def test_the_table_counts_what_there_is():
         checks = [c for some in its.bundle.checks.values() for c in some if c.evidence == "verified"]
         n_mutants = sum(bool(v.caught_by) for v in its.bundle.variants)
         counts = (len(its.exercises), words(without_hints(its.texts)), len(checks), n_mutants, len(its.bundle.variants) - n_mutants)
-        found.append((a.short, *map(str, counts)))
+        found.append((short_name(a.id), *map(str, counts)))
 
     assert rows == found

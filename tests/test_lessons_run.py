@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from autograder.course import load
+from autograder.course import load, short_name
 from tests.lesson_world import HINT, LESSON_CPU_S, ROOT, lesson, names_of, without_hints, words
 from tests.sample import SEED, sampled
 
@@ -117,7 +117,7 @@ def test_the_prose_names_only_lessons_of_the_course(assignment):
     """A reader who is sent to T3 looks for it."""
     named = set(re.findall(r"\b[FTIRC]\d\b", "\n\n".join(lesson(assignment).texts)))
 
-    assert named - {a.short for a in load(ROOT)} == set()
+    assert named - {short_name(a.id) for a in load(ROOT)} == set()
 
 
 @every_exercise

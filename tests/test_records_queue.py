@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from autograder.records import INTERACTIVE, REGRADE, Ledger, LedgerError, StaleLeaseError
-from autograder.records.queue import Boot, Clocks, Policy
+from autograder.records.queue import Boot, Clocks, Policy, n_live
 from tests.ledger_world import START, graded, minute
 from tests.postgres_server import server
 
@@ -128,13 +128,13 @@ def test_interactive_goes_before_regrade_and_older_before_newer(world: World) ->
     ids = [h.attempt.id for h in (one, two, regrade)]
 
     assert [queue.status(i).position for i in ids] == [1, 2, 3]
-    assert (queue.n_live(REGRADE), queue.n_live(INTERACTIVE)) == (1, 2)
+    assert (n_live(queue, REGRADE), n_live(queue, INTERACTIVE)) == (1, 2)
     leases = [queue.claim("w") for _ in ids]
     assert [lease.attempt for lease in leases] == ids
-    assert queue.n_live(REGRADE) == 1
+    assert n_live(queue, REGRADE) == 1
     with world.ledger.writing() as db:
         queue.finish(db, leases[-1])
-    assert queue.n_live(REGRADE) == 0
+    assert n_live(queue, REGRADE) == 0
 
 
 def test_queueing_twice_queues_once_and_never_back(world: World) -> None:

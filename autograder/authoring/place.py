@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from autograder.authoring.lesson import Lesson
-from autograder.course import Assignment, Course
+from autograder.course import Assignment, Course, short_name
 
 
 def placed(lesson: Lesson, course: Course, assignment: Assignment) -> Lesson:
@@ -36,5 +36,5 @@ def _paragraph(lesson: Lesson, course: Course, assignment: Assignment) -> str:
 
 def _names(assignments: Sequence[Assignment]) -> str:
     """Return "F1 (Tensors) and T1 (Attention)"."""
-    *some, last = [f"{a.short} ({a.title})" for a in assignments]
+    *some, last = [f"{short_name(a.id)} ({a.title})" for a in assignments]
     return f"{', '.join(some)} and {last}" if some else last

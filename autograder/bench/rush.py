@@ -21,7 +21,7 @@ import numpy as np
 
 from autograder.capacity.rush import Times, arrivals
 from autograder.capacity.trial import Compared, compare, fitted
-from autograder.course import load
+from autograder.course import Course, load
 from autograder.grading.bundle import load_bundle
 from autograder.grading.pool import Pool
 from autograder.home import Home
@@ -75,7 +75,7 @@ def measure(root: Path, folder: Path, n_jobs: int, n_graders: int, load_share: f
     course = load(root)
     home = Home(root, folder, f"sqlite:///{folder}/ledger.sqlite")
     home.make()
-    papers = notebooks(course.root, dice, n_jobs)
+    papers = notebooks(course, dice, n_jobs)
     with Pool(root, home.seed(), folder / "admitted", n_graders, os.environ) as pool, Ledger.open(home.ledger_url) as ledger:
         graders = Graders(home, ledger, pool)
         try:
@@ -98,9 +98,8 @@ def measure(root: Path, folder: Path, n_jobs: int, n_graders: int, load_share: f
             graders.close()
 
 
-def notebooks(root: Path, dice: random.Random, n: int) -> list[tuple[str, bytes]]:
+def notebooks(course: Course, dice: random.Random, n: int) -> list[tuple[str, bytes]]:
     """Return n hand-ins of two assignments, each with as many exercises solved as a person might have."""
-    course = load(root)
     bundles = [load_bundle(a) for a in course.assignments[:2]]
     found = []
     for _ in range(n):

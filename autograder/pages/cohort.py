@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from autograder.course import Assignment
+from autograder.course import Assignment, short_name
 from autograder.pages import estimates, wording
 from autograder.pages.catalog import Catalog
 from autograder.pages.estimates import STATES
@@ -147,7 +147,7 @@ def _mark(row: CohortRow) -> Mark | None:
 def _column(catalog: Catalog, assignment: Assignment, n_handed_in: int) -> Column:
     manifest = catalog.manifest(assignment.id)
     points = wording.number(manifest.max_points if manifest else None)
-    return Column(assignment.id, assignment.id.split("_")[0].upper(), assignment.title, points, n_handed_in)
+    return Column(assignment.id, short_name(assignment.id), assignment.title, points, n_handed_in)
 
 
 def _counts(report: Report) -> tuple[Count, ...]:

@@ -178,13 +178,14 @@ class Queue(Protocol):
         """Return the queue's health."""
         ...
 
-    def n_live(self, priority: int) -> int:
-        """Return how many jobs of this priority wait or run."""
-        ...
-
     def lanes(self) -> list[Lane]:
         """Return what waits and runs, by priority; a lane without a live job may be absent."""
         ...
+
+
+def n_live(queue: Queue, priority: int) -> int:
+    """Return how many jobs of this priority wait or run."""
+    return sum(lane.n_queued + lane.n_running for lane in queue.lanes() if lane.priority == priority)
 
 
 def queue_for(engine: Engine, policy: Policy | None = None, clocks: Clocks | None = None) -> Queue:

@@ -163,14 +163,6 @@ class ProcrastinateQueue:
             row = db.execute(_STATS, {"queue": QUEUE}).one()
         return QueueStats(row[0], row[1], row[2], row[3], row[4], max(0.0, float(row[5])))
 
-    def n_live(self, priority: int) -> int:
-        """Return how many jobs of this priority wait or run."""
-        query = (
-            "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing') AND queue_name = :queue AND priority = :p"
-        )
-        with self.engine.connect() as db:
-            return int(db.execute(text(query), {"queue": QUEUE, "p": priority}).scalar_one())
-
     def lanes(self) -> list[Lane]:
         """Return what waits and runs, by priority."""
         with self.engine.connect() as db:

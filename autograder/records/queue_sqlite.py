@@ -136,13 +136,6 @@ class SqliteQueue:
     def _age_s(self, since: datetime | None) -> float:
         return max(0.0, (self.clocks.wall() - since).total_seconds()) if since else 0.0
 
-    def n_live(self, priority: int) -> int:
-        """Return how many jobs of this priority wait or run."""
-        j = t.job.c
-        with self.engine.connect() as db:
-            mine = (j.state.in_(_LIVE), j.rank == -priority)
-            return int(db.execute(select(func.count()).select_from(t.job).where(*mine)).scalar_one())
-
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         with database.writing(self.engine) as db:

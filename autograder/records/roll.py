@@ -24,6 +24,11 @@ def cohorts(ledger: Ledger) -> list[str]:
         return list(db.execute(query).scalars())
 
 
+def chosen(cohort: str, known: Sequence[str]) -> str | None:
+    """Return which of the known cohorts is meant ("" is the newest), None when there is no such one."""
+    return None if cohort and cohort not in known else cohort or (known[0] if known else "")
+
+
 def known_as(ledger: Ledger, pseudonym: str) -> tuple[Student, str] | None:
     """Return the student of this pseudonym and their name (the pseudonym where the name is erased); None for nobody."""
     s = t.student.c

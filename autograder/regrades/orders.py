@@ -21,6 +21,7 @@ from autograder.grading.verdict import Graded
 from autograder.records import REGRADE, Attempt, Event, Ledger, LedgerError, tables
 from autograder.records.append import add_event
 from autograder.records.following import Following
+from autograder.records.queue import n_live
 from autograder.records.regrading import COMMITTED, ORDERED, REFUSED, RULES, Regrade, Replayed, Rule, commit, is_answered
 from autograder.regrades.previews import Preview
 from autograder.regrades.replays import Replays
@@ -119,7 +120,7 @@ class Orders:
     def finish(self) -> str:
         """Commit the open order once nothing of it is left in the queue; return what happened, in words, "" for nothing."""
         found = self.open()
-        if found is None or self._ledger.queue.n_live(REGRADE):
+        if found is None or n_live(self._ledger.queue, REGRADE):
             return ""
         said = self._replays(found).load()
         attempts = self._ledger.attempts(assignment=found.assignment)

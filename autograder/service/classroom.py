@@ -20,6 +20,7 @@ from autograder.records import REGRADE, Ledger, LedgerError, roll
 from autograder.records.extensions import grant, withdraw
 from autograder.records.failing import failing
 from autograder.records.newest_word import newest_words
+from autograder.records.queue import n_live
 from autograder.records.regrading import ORDERED
 from autograder.regrades import orders, previews
 from autograder.regrades.orders import Order
@@ -152,7 +153,7 @@ class Classroom:
 
     def under_way(self) -> UnderWay | None:
         """Return how far the regrade is that was ordered, None when there is none."""
-        n_left = self.ledger.queue.n_live(REGRADE)
+        n_left = n_live(self.ledger.queue, REGRADE)
         return regrades.under_way(self.desk.catalog, self._open_order(), n_left)
 
     def regrade(self, assignment: str, viewer: str) -> RegradePage | None:
@@ -209,10 +210,7 @@ class Classroom:
         return self.desk.surveys.newest(chosen) if chosen is not None else None
 
     def _chosen(self, cohort: str) -> str | None:
-        known = roll.cohorts(self.ledger)
-        if cohort and cohort not in known:
-            return None
-        return cohort or (known[0] if known else "")
+        return roll.chosen(cohort, roll.cohorts(self.ledger))
 
     def _choices(self, survey: Survey) -> tuple[Choice, ...]:
         return self._cohorts(survey.cohort)

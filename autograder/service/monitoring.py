@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from autograder.metrics import port
 from autograder.metrics.queue import QueueCollector
 from autograder.service.desk import Desk
 from autograder.service.shell import Guarded
@@ -14,8 +15,7 @@ from autograder.service.shell import Guarded
 
 def registry_of(desk: Desk) -> CollectorRegistry:
     """Return a registry that tells of this process, the queue and the newest backup."""
-    made = CollectorRegistry()
-    ProcessCollector(registry=made)
+    made = port.registry()
     made.register(QueueCollector(desk.ledger, desk.backed_up))
     return made
 

@@ -37,8 +37,9 @@ class Office:
 
     def survey(self, cohort: str) -> tuple[Survey, list[str]] | None:
         """Return the newest survey of a cohort ("" is the newest one) and all cohorts; None when there is no such cohort."""
-        chosen = self._cohort(cohort)
-        return None if chosen is None else (self.desk.surveys.newest(chosen), roll.cohorts(self.desk.ledger))
+        known = roll.cohorts(self.desk.ledger)
+        chosen = roll.chosen(cohort, known)
+        return None if chosen is None else (self.desk.surveys.newest(chosen), known)
 
     def overview(self, cohort: str) -> OverviewPage | None:
         """Return a cohort at a glance."""
@@ -172,9 +173,7 @@ class Office:
         return mentee_page(self.desk.catalog, found, decision, rows[0] if rows else None, results, self.desk.snapshot())
 
     def _cohort(self, cohort: str) -> str | None:
-        """Return the cohort that is meant ("" is the newest), None when there is no such one."""
-        known = roll.cohorts(self.desk.ledger)
-        return None if cohort and cohort not in known else cohort or (known[0] if known else "")
+        return roll.chosen(cohort, roll.cohorts(self.desk.ledger))
 
     def _draft(self, cohort: str, day: str) -> Drafted:
         try:

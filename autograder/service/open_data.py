@@ -148,13 +148,13 @@ class Results(Data, Page):
         self.answer({"version": VERSION, "event": event, "n_students": n, **where, "fields": fields, "rows": rows})
 
     def _rows(self, cohort: str, assignment: str, here: int) -> tuple[int, list[dict[str, Any]], int]:
-        ledger, known = self.desk.ledger, roll.cohorts(self.desk.ledger)
-        if cohort and cohort not in known:
+        ledger = self.desk.ledger
+        if (known := roll.chosen(cohort, roll.cohorts(ledger))) is None:
             raise self.refused(404, "there is no such cohort.")
         if assignment and self.desk.catalog.assignment(assignment) is None:
             raise self.refused(404, "there is no such assignment.")
         event = ledger.last_event()
-        found = roll.enrolled(ledger, cohort or (known[0] if known else ""), "", (here - 1) * PART_STUDENTS, PART_STUDENTS)
+        found = roll.enrolled(ledger, known, "", (here - 1) * PART_STUDENTS, PART_STUDENTS)
         people = [s.pseudonym for s, _ in found.lines]
         if people:
             ledger.record(VIEWED_MANY, self.desk.clock(), self.who.name, None, {"page": f"{BASE}/results", "people": people})

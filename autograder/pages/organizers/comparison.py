@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from autograder.course import short_name
 from autograder.pages import charts, wording
 from autograder.pages.catalog import Catalog
 from autograder.pages.estimates import signed
@@ -114,7 +115,7 @@ def _firsts(catalog: Catalog, surveys: Sequence[Survey]) -> Figure:
             n, k = sum(e.n_tried for e in mine), sum(e.n_passed_first for e in mine)
             if not n:
                 continue
-            short, (low, high) = assignment.split("_")[0].upper(), wilson(k, n)
+            short, (low, high) = short_name(assignment), wilson(k, n)
             rows.append({"assignment": short, "share": 100 * k / n, "of": s.cohort})
             words.append(
                 (

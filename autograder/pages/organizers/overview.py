@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+from autograder.course import short_name
 from autograder.pages import charts, wording
 from autograder.pages.catalog import Catalog
 from autograder.pages.estimates import STATES, signed
@@ -79,10 +80,6 @@ def _tiles(survey: Survey) -> tuple[Tile, ...]:
     )
 
 
-def _short(assignment: str) -> str:
-    return assignment.split("_")[0].upper()
-
-
 def _brief(k: int) -> str:
     """Return a count that fits into a cell; the table has it whole."""
     return f"{k / 1000:.1f}k" if k >= 1000 else str(k)
@@ -90,10 +87,10 @@ def _brief(k: int) -> str:
 
 def _funnel(catalog: Catalog, survey: Survey, counts: Sequence[AssignmentCount], made: Moment) -> Figure:
     n = survey.activity.n_students
-    rows = [{"name": _short(a.assignment), "all": a.n_handed_in, "half": a.n_half, "whole": a.n_whole} for a in counts]
+    rows = [{"name": short_name(a.assignment), "all": a.n_handed_in, "half": a.n_half, "whole": a.n_whole} for a in counts]
     values = (("all", "handed in"), ("half", "half the points or more"), ("whole", "all points"))
     words = [
-        (f"{_short(a.assignment)} {catalog.name(a.assignment)}", *map(str, (a.n_handed_in, a.n_half, a.n_whole, a.n_ours)))
+        (f"{short_name(a.assignment)} {catalog.name(a.assignment)}", *map(str, (a.n_handed_in, a.n_half, a.n_whole, a.n_ours)))
         for a in counts
     ]
     return figure(
@@ -148,8 +145,8 @@ def _passed(catalog: Catalog, survey: Survey, made: Moment) -> Figure:
         if e.assignment not in met:
             continue
         share = e.n_passed / max(survey.activity.n_students, 1)
-        at = {"assignment": _short(e.assignment), "exercise": str(place[e.assignment])}
-        tip = f"{e.title} ({_short(e.assignment)}); passed by {e.n_passed} of {survey.activity.n_students}"
+        at = {"assignment": short_name(e.assignment), "exercise": str(place[e.assignment])}
+        tip = f"{e.title} ({short_name(e.assignment)}); passed by {e.n_passed} of {survey.activity.n_students}"
         rows.append({**at, "share": share, "text": f"{share:.0%}", "tip": tip})
         words.append((e.exercise, e.title, *map(str, (e.n_tried, e.n_passed_first, e.n_passed)), f"{share:.0%}".replace("%", " %")))
     return figure(
@@ -175,14 +172,14 @@ def _bands(catalog: Catalog, survey: Survey, counts: Sequence[AssignmentCount], 
     for a in counts:
         ungraded = a.n_handed_in - a.n_graded
         cells = (survey.activity.n_students - a.n_handed_in, *a.bands)
-        words.append((f"{_short(a.assignment)} {catalog.name(a.assignment)}", *map(str, cells), str(ungraded)))
+        words.append((f"{short_name(a.assignment)} {catalog.name(a.assignment)}", *map(str, cells), str(ungraded)))
         rows += [
             {
                 "band": name,
-                "assignment": _short(a.assignment),
+                "assignment": short_name(a.assignment),
                 "share": k / n,
                 "text": _brief(k),
-                "tip": f"{_short(a.assignment)}; {name}: {k} students",
+                "tip": f"{short_name(a.assignment)}; {name}: {k} students",
             }
             for name, k in reversed(list(zip(names, cells, strict=True)))
         ]

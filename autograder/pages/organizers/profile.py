@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+from autograder.course import short_name
 from autograder.grading.verdict import Status
 from autograder.pages import charts, estimates, wording
 from autograder.pages.catalog import Catalog
@@ -132,7 +133,7 @@ def _row(catalog: Catalog, result: AssignmentResult) -> GridRow:
         times = f"passed at try {at}" if at else f"{wording.counted(n, 'try', 'tries')}, not passed" if n else "not tried"
         cells.append(Cell(exercise.rsplit(".", 1)[-1], mark, times))
     tally = f"{len(passed)} of {wording.counted(len(cells), 'exercise')} passed"
-    return GridRow(result.assignment.split("_")[0].upper(), catalog.name(result.assignment), tally, tuple(cells))
+    return GridRow(short_name(result.assignment), catalog.name(result.assignment), tally, tuple(cells))
 
 
 def _rank(finding: Finding | None, n: int) -> str:
