@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from autograder.grading.pool import Finished, Job
 from autograder.grading.verdict import Graded, Status, Verdict
-from autograder.records import Blobs, Ledger
+from autograder.records import REGRADE, Attempt, Blobs, Ledger
 from autograder.records.queue import Boot, Clocks, Policy
 from autograder.records.worker import Done, Worker
 from tests.ledger_world import START, minute
@@ -49,6 +49,20 @@ class Graders:
         return Finished(job.key, Graded(job.assignment, hashlib.sha256(job.raw).hexdigest(), (verdict,), "b1", "B"))
 
 
+class Kept:
+    """Where the results of a regrade go: each is kept, however often it comes."""
+
+    def __init__(self) -> None:
+        self.attempts: list[str] = []
+
+    def is_known(self, attempt: Attempt) -> bool:
+        return False
+
+    def keep(self, attempt: Attempt, graded: Graded) -> str:
+        self.attempts.append(attempt.id)
+        return ""
+
+
 class World:
     def __init__(self, folder: Path) -> None:
         self.moment = 1000.0
@@ -64,8 +78,9 @@ class World:
         self.n += 1
         return self.ledger.hand_in(self.ann, "t1", self.blobs.put(raw), minute(self.n)).attempt.id
 
-    def worker(self) -> Worker:
-        return Worker(self.ledger, self.blobs, self.graders, "w", lambda: minute(60), self.done.append, self.said.append)
+    def worker(self, replays: Kept | None = None) -> Worker:
+        said, done = self.said.append, self.done.append
+        return Worker(self.ledger, self.blobs, self.graders, "w", lambda: minute(60), done, said, replays)
 
     def points(self) -> list[float]:
         return [a.points for a in self.ledger.results(self.ann)[0].attempts]
@@ -138,6 +153,26 @@ def test_a_lost_lease_ends_the_grading_and_records_nothing(world: World) -> None
     assert world.graders.dropped == [other.job]
     assert "lost" in world.said[0]
     assert world.ledger.gradings(other.attempt) == []
+
+
+def test_a_replay_whose_lease_ran_out_is_told_by_one_worker(world: World) -> None:
+    """What a sleeper found for a regrade is kept, but its end is told by the worker that has the job now: metrics count ends."""
+    attempt = world.hand_in(b"4")
+    work(world.worker())
+    world.ledger.enqueue([attempt], REGRADE, minute(30))
+    kept = Kept()
+    sleeper, world.graders.held_back = world.worker(kept), True
+    sleeper.step()
+    world.moment += 1000
+    world.done.clear()
+    assert world.ledger.queue.claim("other") is not None
+
+    world.graders.held_back = False
+    sleeper.step(claim=False)
+
+    assert kept.attempts == [attempt]
+    assert world.done == []
+    assert sleeper.n_leases_lost == 1
 
 
 def test_results_wait_in_hand_while_the_database_is_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,8 +162,7 @@ class Worker:
         if replays := self._replays(lease):
             if fault := replays.keep(attempt, end.graded):
                 self._fail(lease, attempt, fault)
-            else:
-                self._finish(lease)
+            elif self._finish(lease):
                 self.watch(Done(attempt, lease, "graded", Settled("graded", None), "", end.graded, end.wall_s))
             return
         try:
@@ -179,12 +178,15 @@ class Worker:
     def _replays(self, lease: Lease) -> Replays | None:
         return self.replays if lease.priority == REGRADE else None
 
-    def _finish(self, lease: Lease) -> None:
+    def _finish(self, lease: Lease) -> bool:
+        """Take the job off the queue, and say whether it was still ours: else who has it now tells its end."""
         try:
             with self.ledger.writing() as db:
                 self.ledger.queue.finish(db, lease)
         except StaleLeaseError as e:
             self._say_lost(str(e))
+            return False
+        return True
 
     def _fail(self, lease: Lease, attempt: Attempt, fault: str) -> None:
         try:
