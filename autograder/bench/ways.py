@@ -82,6 +82,9 @@ def own_group() -> Iterator[Group]:
         yield group
     finally:
         _join(homes)
+        # What was started here made its own groups below: those that a killed process left keep this one from going.
+        for left in Cgroups(group.folders).leftovers(""):
+            left.remove()
         group.remove()
 
 
