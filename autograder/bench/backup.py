@@ -9,11 +9,12 @@ import hashlib
 import random
 import shutil
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from autograder.bench.export import fill
 from autograder.bench.postgres import Server, binaries
-from autograder.bench.row import Bench, Row, Watch
+from autograder.bench.row import Bench, Row, Watch, own_cpu_s
 from autograder.home import Home
 from autograder.records import Ledger
 from autograder.records.backup import read, write
@@ -33,13 +34,12 @@ def measure(bench: Bench) -> Row:
             folder = bench.folder / kind
             homes = [_home(folder / name, server if kind == "postgresql" else None) for name in ("old", "new")]
             n = _make(homes[0], max(1, int(_N_STUDENTS * bench.scale)))
-            theirs = server if server and kind == "postgresql" else None
-            watch, before = Watch(), theirs.cpu_s() if theirs else 0.0
+            both = partial(_both_cpu_s, server if kind == "postgresql" else None)
+            watch = Watch(both)
             write(homes[0], folder / "backup.tar", datetime.now(UTC))
-            out_wall, out_cpu = watch.wall_s, watch.cpu_s + (theirs.cpu_s() - before if theirs else 0.0)
-            watch, before = Watch(), theirs.cpu_s() if theirs else 0.0
+            out_wall, out_cpu, watch = watch.wall_s, watch.cpu_s, Watch(both)
             back = read(homes[1], folder / "backup.tar")
-            in_wall, in_cpu = watch.wall_s, watch.cpu_s + (theirs.cpu_s() - before if theirs else 0.0)
+            in_wall, in_cpu = watch.wall_s, watch.cpu_s
             size = (folder / "backup.tar").stat().st_size / 2**30
             said.append(f"{kind} {size:.1f} GiB out {out_wall:.1f} s ({out_cpu:.1f} CPU), back {in_wall:.1f} s ({in_cpu:.1f} CPU)")
             slowest = max(slowest, out_cpu, in_cpu) if back.n_blobs == n else float("inf")
@@ -48,6 +48,10 @@ def measure(bench: Bench) -> Row:
         if server:
             server.remove()
     return Row("10,000 students out, and back, under a minute", slowest < _LIMIT_S, "; ".join(said))
+
+
+def _both_cpu_s(server: Server | None) -> float:
+    return own_cpu_s() + (server.cpu_s() if server else 0.0)
 
 
 def _home(path: Path, server: Server | None) -> Home:

@@ -70,7 +70,7 @@ def _measure(bench: Bench, server: Server, n: int, promised: str) -> Row:
         attempts = _attempts(ledger, blobs.put(_RAW), n)
         watch = Watch()
         ledger.enqueue([a.id for a in attempts], REGRADE, datetime.now(UTC))
-        per_s_in, watch, server_before_s = n / watch.wall_s, Watch(), server.cpu_s()
+        per_s_in, watch, served = n / watch.wall_s, Watch(), Watch(server.cpu_s)
         context = multiprocessing.get_context("spawn")
         workers = [context.Process(target=_work, args=(url, str(blobs.folder))) for _ in range(3)]
         for worker in workers:
@@ -80,7 +80,7 @@ def _measure(bench: Bench, server: Server, n: int, promised: str) -> Row:
         os.kill(workers[0].pid or 0, signal.SIGKILL)
         for worker in workers:
             worker.join()
-        wall_s, cpu_s, server_s = watch.wall_s, watch.cpu_s, server.cpu_s() - server_before_s
+        wall_s, cpu_s, server_s = watch.wall_s, watch.cpu_s, served.cpu_s
         n_scores, n_attempts = _scores(ledger)
     exact = n_scores == n_attempts == n
     # What two cores would drain if they did nothing else; the wall of a busy machine says little.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +28,21 @@ class Row:
     measured: str
 
 
-class Watch:
-    """Seconds since it was made: of the wall, and of the CPU in this process and in children that have ended."""
+def own_cpu_s() -> float:
+    """Return the CPU seconds of this process and of its children that have ended."""
+    found = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(r.ru_utime + r.ru_stime for r in found)
 
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), self._used()
+
+class Watch:
+    """Seconds since it was made: of the wall, and of the CPU that `used` counts.
+
+    That is the CPU of this process and of children that have ended, if nothing else is said.
+    """
+
+    def __init__(self, used: Callable[[], float] = own_cpu_s) -> None:
+        self._used = used
+        self._wall, self._cpu = time.perf_counter(), used()
 
     @property
     def wall_s(self) -> float:
@@ -40,7 +51,3 @@ class Watch:
     @property
     def cpu_s(self) -> float:
         return self._used() - self._cpu
-
-    def _used(self) -> float:
-        found = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        return sum(r.ru_utime + r.ru_stime for r in found)
