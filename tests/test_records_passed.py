@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from autograder.grading.verdict import Status
 from autograder.records import Ledger
 from autograder.records.passed import Badge, Kind, Seen, badges, seen
-from autograder.records.regrading import Replayed, commit
+from autograder.records.regrading import Decision, Replayed, commit
 from tests.ledger_world import START, graded, handed_in, minute, postgres_ledger, sqlite_ledger
 
 PASS, FAIL, SKIPPED = Status.PASS, Status.FAIL, Status.SKIPPED
@@ -68,7 +68,7 @@ def test_a_regrade_takes_no_badge_away(ledger: Ledger) -> None:
     attempt = work(ledger, ada, 1, PASS, PASS)
     before = earned(ledger, ada)
     worse = graded(attempt, "other", e0=0.0, e1=0.0)
-    commit(ledger, attempt.assignment, [Replayed(attempt, worse)], "true", "stricter", minute(9), "ines")
+    commit(ledger, Decision(attempt.assignment, "true", "stricter", "ines"), [Replayed(attempt, worse)], minute(9))
 
     assert ledger.results(ada)[0].latest.points == 0
     assert earned(ledger, ada) == before != []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autograder.records import Ledger, LedgerError, Outcome, chain
-from autograder.records.regrading import Replayed, commit, preview, regrades, undo
+from autograder.records.regrading import Decision, Replayed, commit, preview, regrades, undo
 from tests.ledger_world import START, graded, handed_in, minute, postgres_ledger, sqlite_ledger
 
 
@@ -47,10 +47,10 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
 def test_a_preview_shows_what_a_commit_does_and_changes_nothing(world: World) -> None:
     """Same changes, same first tries; not a trace in the log."""
     before = (world.ledger.last_event(), world.points(), world.tries())
-    shown = preview(world.ledger, "t1", world.replayed(), "true", minute(9))
+    shown = preview(world.ledger, Decision("t1", "true"), world.replayed(), minute(9))
     assert (world.ledger.last_event(), world.points(), world.tries()) == before
 
-    done = commit(world.ledger, "t1", world.replayed(), "true", "the mask's check was wrong", minute(9), "ines")
+    done = commit(world.ledger, Decision("t1", "true", "the mask's check was wrong", "ines"), world.replayed(), minute(9))
 
     assert done.changes == shown.changes
     assert done.first_tries == shown.first_tries == tuple(world.ledger.first_tries())
@@ -64,7 +64,7 @@ def test_a_preview_shows_what_a_commit_does_and_changes_nothing(world: World) ->
 
 def test_points_never_fall_under_that_rule(world: World) -> None:
     """What would cost points is left out, and counted."""
-    done = commit(world.ledger, "t1", world.replayed(), "never-lower", "a wrong check", minute(9), "ines")
+    done = commit(world.ledger, Decision("t1", "never-lower", "a wrong check", "ines"), world.replayed(), minute(9))
 
     assert done.n_kept == 1
     assert all(c.gain > 0 for c in done.changes)
@@ -75,7 +75,7 @@ def test_the_first_try_stays_the_first_try(world: World) -> None:
     """Its score follows the regrade; a later attempt does not take its place, and history can be asked for."""
     then = world.ledger.last_event()
     assert world.tries()[world.ann, "T1.mask"] == 0
-    commit(world.ledger, "t1", world.replayed(), "true", "a wrong check", minute(9), "ines")
+    commit(world.ledger, Decision("t1", "true", "a wrong check", "ines"), world.replayed(), minute(9))
 
     (found,) = [t for t in world.ledger.first_tries() if (t.pseudonym, t.exercise) == (world.ann, "T1.mask")]
     assert (found.attempt, found.fraction) == (world.first.id, 1.0)
@@ -85,7 +85,7 @@ def test_the_first_try_stays_the_first_try(world: World) -> None:
 
 def test_an_undo_lets_stand_what_stood_and_only_appends(world: World) -> None:
     """Every score is as before; what was unscored before keeps its score; the log grew and its chain holds."""
-    commit_event = commit(world.ledger, "t1", world.replayed(), "true", "a mistake", minute(9), "ines").event
+    commit_event = commit(world.ledger, Decision("t1", "true", "a mistake", "ines"), world.replayed(), minute(9)).event
     log = world.ledger.events()
 
     done = undo(world.ledger, commit_event, "the old check was right", minute(10), "ines")
@@ -101,7 +101,7 @@ def test_an_undo_lets_stand_what_stood_and_only_appends(world: World) -> None:
 
 def test_an_undo_leaves_alone_what_was_graded_anew_since(world: World) -> None:
     """A third build's word is newer than the regrade, and stays."""
-    event = commit(world.ledger, "t1", world.replayed(), "true", "x", minute(9), "ines").event
+    event = commit(world.ledger, Decision("t1", "true", "x", "ines"), world.replayed(), minute(9)).event
     world.ledger.append(world.first, graded(world.first, "b3", mask=1, rope=1), minute(10))
 
     assert undo(world.ledger, event, "x", minute(11), "ines").n_skipped == 1
@@ -110,12 +110,12 @@ def test_an_undo_leaves_alone_what_was_graded_anew_since(world: World) -> None:
 
 def test_a_regrade_again_after_an_undo_needs_another_build(world: World) -> None:
     """One build speaks once about an attempt; that it has done so is said."""
-    event = commit(world.ledger, "t1", world.replayed(), "true", "x", minute(9), "ines").event
+    event = commit(world.ledger, Decision("t1", "true", "x", "ines"), world.replayed(), minute(9)).event
     with pytest.raises(LedgerError, match="already"):
-        commit(world.ledger, "t1", world.replayed(), "true", "x", minute(9), "ines")
+        commit(world.ledger, Decision("t1", "true", "x", "ines"), world.replayed(), minute(9))
     undo(world.ledger, event, "x", minute(11), "ines")
 
-    commit(world.ledger, "t1", world.replayed("b3"), "true", "x", minute(12), "ines")
+    commit(world.ledger, Decision("t1", "true", "x", "ines"), world.replayed("b3"), minute(12))
 
     assert world.points()["ann 1"] == [4, 2]
 
@@ -123,14 +123,14 @@ def test_a_regrade_again_after_an_undo_needs_another_build(world: World) -> None
 def test_our_own_fault_during_a_replay_changes_nothing(world: World) -> None:
     """INFRA verdicts of the new build are left out: what was scored goes on standing."""
     replayed = [Replayed(world.first, graded(world.first, "b2", mask=4, rope=None))]
-    commit(world.ledger, "t1", replayed, "true", "x", minute(9), "ines")
+    commit(world.ledger, Decision("t1", "true", "x", "ines"), replayed, minute(9))
 
     assert world.points()["ann 1"] == [4, 2]
 
 
 def test_a_late_worker_of_the_old_build_changes_nothing_after(world: World) -> None:
     """The old build has spoken: its word again is a duplicate, not the newest."""
-    commit(world.ledger, "t1", world.replayed(), "true", "x", minute(9), "ines")
+    commit(world.ledger, Decision("t1", "true", "x", "ines"), world.replayed(), minute(9))
 
     assert world.ledger.append(world.first, graded(world.first, "b1", mask=0, rope=0), minute(10)).outcome is Outcome.DUPLICATE
     assert world.points()["ann 1"] == [4, 2]
@@ -138,7 +138,7 @@ def test_a_late_worker_of_the_old_build_changes_nothing_after(world: World) -> N
 
 def test_students_read_what_changed_and_why(world: World) -> None:
     """Points before and after, the reason, and the undo too; who is not concerned sees nothing."""
-    event = commit(world.ledger, "t1", world.replayed(), "true", "the mask's check was wrong", minute(9), "ines").event
+    event = commit(world.ledger, Decision("t1", "true", "the mask's check was wrong", "ines"), world.replayed(), minute(9)).event
     undo(world.ledger, event, "no, it was right", minute(10), "ines")
 
     found = [(r.attempt, r.points_before, r.points_after, r.reason, r.is_undo) for r in regrades(world.ledger, world.bob, "t1")]
@@ -159,4 +159,4 @@ def test_only_a_regrade_can_be_undone(world: World, event: int) -> None:
 def test_a_reason_is_needed(world: World) -> None:
     """Students read it."""
     with pytest.raises(LedgerError, match="--reason"):
-        commit(world.ledger, "t1", world.replayed(), "true", " ", minute(9), "ines")
+        commit(world.ledger, Decision("t1", "true", " ", "ines"), world.replayed(), minute(9))

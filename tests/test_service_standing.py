@@ -13,7 +13,7 @@ from autograder.pages import wording
 from autograder.pages.standing import Queued
 from autograder.records import AttemptResult
 from autograder.records.queue import Policy
-from autograder.records.regrading import Replayed, commit, undo
+from autograder.records.regrading import Decision, Replayed, commit, undo
 from autograder.records.subjects import erase
 from autograder.service import disputes
 from autograder.service.exchange import Refused
@@ -133,7 +133,8 @@ def test_a_regrade_that_changed_points_is_said_with_its_reason(room: Room) -> No
     before = newest(room, "ada")
     verdicts = tuple(replace(v, status=Status.PASS, points=v.max_points) for v in before.verdicts)
     better = Graded(ID, before.attempt.sha256, verdicts, "mended", "B")
-    done = commit(room.ledger, ID, [Replayed(before.attempt, better)], "true", "The check was wrong.", room.clock(), "ines")
+    decision = Decision(ID, "true", "The check was wrong.", "ines")
+    done = commit(room.ledger, decision, [Replayed(before.attempt, better)], room.clock())
 
     after = newest(room, "ada")
     states = Queued.of(room.ledger, [after])

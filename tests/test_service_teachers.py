@@ -13,7 +13,7 @@ from autograder.pages.teachers import health, items
 from autograder.pages.teachers.roster import N_SHOWN
 from autograder.records import REGRADE, Attempt, Ledger
 from autograder.records.extensions import Extensions
-from autograder.records.regrading import ORDERED, Replayed, commit, preview
+from autograder.records.regrading import ORDERED, Decision, Replayed, commit, preview
 from autograder.regrades import previews
 from autograder.regrades.orders import Orders
 from autograder.regrades.replays import Replays
@@ -213,7 +213,7 @@ def test_a_regrade_is_shown_before_and_after(world: World, desk: Desk, term: coh
     assert attempt is not None
     before = {v.exercise: v for v in ledger.results(attempt.pseudonym, "f1_tensors")[0].latest.verdicts}
     whole = cohort_world.graded(manifest, {e.id: (Status.PASS, 1.0) for e in manifest.exercises}, attempt.sha256, "new")
-    found = preview(ledger, "f1_tensors", [Replayed(attempt, whole)], "true", NOW)
+    found = preview(ledger, Decision("f1_tensors", "true"), [Replayed(attempt, whole)], NOW)
     flips = [previews.Flip(attempt.pseudonym, "none", "watch")]
     event = ledger.last_event()
     kept = previews.preview_of(found, "f1_tensors", "true", "new", 0, flips, NOW, "ines", event)
@@ -231,7 +231,7 @@ def test_a_regrade_is_shown_before_and_after(world: World, desk: Desk, term: coh
     assert "bootcamp regrade f1_tensors --commit --rule true" in shown
     ledger.receive(Attempt.of(attempt.pseudonym, "f1_tensors", "e" * 64, NOW))
     assert "hand-ins came since" in text(world, "teaching/regrades")
-    commit(ledger, "f1_tensors", [Replayed(attempt, whole)], "true", f"mended {HOSTILE}", NOW, "ines")
+    commit(ledger, Decision("f1_tensors", "true", f"mended {HOSTILE}", "ines"), [Replayed(attempt, whole)], NOW)
     previews.forget(desk.previews, "f1_tensors")
     body = world.ask("teaching/regrades", "instructor").body
     assert "mended" in body
@@ -244,7 +244,7 @@ def test_a_regrade_is_ordered_from_its_preview(world: World, desk: Desk, term: c
     assert attempt is not None
     manifest = term.course.assignment("f1_tensors").manifest()
     whole = cohort_world.graded(manifest, {e.id: (Status.PASS, 1.0) for e in manifest.exercises}, attempt.sha256, "new")
-    found = preview(ledger, "f1_tensors", [Replayed(attempt, whole)], "true", NOW)
+    found = preview(ledger, Decision("f1_tensors", "true"), [Replayed(attempt, whole)], NOW)
     previews.keep(desk.previews, previews.preview_of(found, "f1_tensors", "true", "new", 0, [], NOW, "ines", ledger.last_event()))
     address, event = "teaching/regrades/f1_tensors", str(ledger.last_event())
 

@@ -19,7 +19,7 @@ from autograder.errors import BootcampError
 from autograder.grading.verdict import Status
 from autograder.home import Home
 from autograder.records import Blobs, Ledger
-from autograder.records.regrading import Replayed, commit
+from autograder.records.regrading import Decision, Replayed, commit
 from autograder.records.subjects import erase
 from autograder.transcripts import register
 from autograder.transcripts.keys import Keys, Signature
@@ -162,7 +162,7 @@ def test_a_regrade_shows_beside_it(ledger: Ledger, keys: Keys, world: cohort_wor
     manifest = world.course.assignment("f1_tensors").manifest()
     none = cohort_world.graded(manifest, {e.id: (Status.FAIL, 0.0) for e in manifest.exercises}, attempt.sha256, build="other")
     later = NOW + timedelta(days=1)
-    commit(ledger, "f1_tensors", [Replayed(attempt, none)], "true", "the check let float32 pass", later, "ines")
+    commit(ledger, Decision("f1_tensors", "true", "the check let float32 pass", "ines"), [Replayed(attempt, none)], later)
 
     said = next(x for x in made.statement.lines if x.assignment == "f1_tensors")
     assert said.points > 0

@@ -17,7 +17,7 @@ from autograder.course import Course
 from autograder.errors import BootcampError
 from autograder.home import Home
 from autograder.records import Ledger
-from autograder.records.regrading import COMMITTED, RULES, UNDONE, Change, Regrade, Replayed, Rule, commit, preview, undo
+from autograder.records.regrading import COMMITTED, RULES, UNDONE, Change, Decision, Regrade, Replayed, Rule, commit, preview, undo
 from autograder.regrades import previews
 
 if TYPE_CHECKING:
@@ -91,10 +91,8 @@ def _regrade(
         raise BootcampError(f"no attempt could be replayed: {next(iter(done.faults.values()))}")
     before = _evaluate(course, ledger, None)
     now = datetime.now(UTC)
-    if committing:
-        found = commit(ledger, assignment, done.replayed, rule, reason, now, getpass.getuser())
-    else:
-        found = preview(ledger, assignment, done.replayed, rule, now)
+    make = commit if committing else preview
+    found = make(ledger, Decision(assignment, rule, reason, getpass.getuser()), done.replayed, now)
     flips = _flips(before, _evaluate(course, ledger, found))
     _show(ledger, done, found, flips, rule, show_all)
     if committing:

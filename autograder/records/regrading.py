@@ -34,6 +34,17 @@ ORDERED, REFUSED = "regrade.ordered", "regrade.refused"
 
 
 @dataclass(frozen=True)
+class Decision:
+    """To regrade an assignment: by which rule, why, in whose name; `order` is the event that ordered it."""
+
+    assignment: str
+    rule: Rule
+    reason: str = ""  # a preview needs none
+    actor: str = ""
+    order: int | None = None
+
+
+@dataclass(frozen=True)
 class Replayed:
     """One attempt under the new build."""
 
@@ -92,32 +103,23 @@ class Regraded:
     is_undo: bool = False
 
 
-def preview(ledger: Ledger, assignment: str, replayed: Sequence[Replayed], rule: Rule, at: datetime) -> Regrade:
+def preview(ledger: Ledger, decision: Decision, replayed: Sequence[Replayed], at: datetime) -> Regrade:
     """Return what `commit` would do, and leave the ledger as it is."""
     with _rolled_back(ledger) as db:
-        return replace(_apply(db, assignment, replayed, rule, "preview", at, "preview", {}), event=0)
+        return replace(_apply(db, decision, replayed, at), event=0)
 
 
-def commit(
-    ledger: Ledger,
-    assignment: str,
-    replayed: Sequence[Replayed],
-    rule: Rule,
-    reason: str,
-    at: datetime,
-    actor: str,
-    order: int | None = None,
-) -> Regrade:
-    """Append the regrade, in one transaction; `order` is the event that ordered it.
+def commit(ledger: Ledger, decision: Decision, replayed: Sequence[Replayed], at: datetime) -> Regrade:
+    """Append the regrade, in one transaction.
 
     Raises: LedgerError without a reason or anything to append, and when the order is answered already.
     """
-    if not reason.strip():
+    if not decision.reason.strip():
         raise LedgerError("a regrade needs a reason: students will read it. Say it with --reason.")
     with ledger.writing() as db:
-        if order is not None and is_answered(db, order):
-            raise LedgerError(f"the order {order} is answered already.")
-        done = _apply(db, assignment, replayed, rule, reason.strip(), at, actor, {} if order is None else {"order": order})
+        if decision.order is not None and is_answered(db, decision.order):
+            raise LedgerError(f"the order {decision.order} is answered already.")
+        done = _apply(db, decision, replayed, at)
         if not done.n_appended:
             raise LedgerError(f"nothing to regrade: this build has spoken about all {done.n_attempts} attempts already.")
         return done
@@ -170,30 +172,22 @@ def is_answered(db: Connection, order: int) -> bool:
     return db.execute(answers.limit(1)).first() is not None
 
 
-def _apply(
-    db: Connection,
-    assignment: str,
-    replayed: Sequence[Replayed],
-    rule: Rule,
-    reason: str,
-    at: datetime,
-    actor: str,
-    because: dict[str, int],
-) -> Regrade:
-    builds = {r.graded.grader_build for r in replayed}
-    payload = {"assignment": assignment, "builds": sorted(builds), "rule": rule, "reason": reason, "n_attempts": len(replayed)}
-    payload |= because
-    event = add_event(db, COMMITTED, at, actor, None, payload)
+def _apply(db: Connection, decision: Decision, replayed: Sequence[Replayed], at: datetime) -> Regrade:
+    what = {"assignment": decision.assignment, "rule": decision.rule, "reason": decision.reason.strip()}
+    payload = {**what, "builds": sorted({r.graded.grader_build for r in replayed}), "n_attempts": len(replayed)}
+    if decision.order is not None:
+        payload["order"] = decision.order
+    event = add_event(db, COMMITTED, at, decision.actor, None, payload)
     changes: list[Change] = []
     n_appended = n_kept = 0
     for r in replayed:
         before = _standing(db, r.attempt.id)
         new = [v for v in r.graded.verdicts if v.status is not Status.INFRA]
-        kept = [v for v in new if rule == "never-lower" and _costs(v, before)]
+        kept = [v for v in new if decision.rule == "never-lower" and _costs(v, before)]
         said = replace(r.graded, verdicts=tuple(v for v in new if v not in kept))
         if not said.verdicts:
             continue
-        done = add_grading(db, r.attempt, said, at, actor, {"regrade": event})
+        done = add_grading(db, r.attempt, said, at, decision.actor, {"regrade": event})
         if done.outcome is Outcome.DUPLICATE:
             continue
         n_appended, n_kept = n_appended + 1, n_kept + len(kept)

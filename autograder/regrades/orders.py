@@ -22,7 +22,7 @@ from autograder.records import REGRADE, Attempt, Event, Ledger, LedgerError, tab
 from autograder.records.append import add_event
 from autograder.records.following import Following
 from autograder.records.queue import n_live
-from autograder.records.regrading import COMMITTED, ORDERED, REFUSED, RULES, Regrade, Replayed, Rule, commit, is_answered
+from autograder.records.regrading import COMMITTED, ORDERED, REFUSED, RULES, Decision, Regrade, Replayed, Rule, commit, is_answered
 from autograder.regrades.previews import Preview
 from autograder.regrades.replays import Replays
 
@@ -138,7 +138,8 @@ class Orders:
                 f"no attempt was replayed under build {found.build}: the checks were edited since the preview, or our graders "
                 f"failed. Make a new preview: bootcamp regrade {found.assignment}"
             )
-        return commit(self._ledger, found.assignment, replayed, found.rule, found.reason, self._now(), found.by, order=found.event)
+        decision = Decision(found.assignment, found.rule, found.reason, found.by, found.event)
+        return commit(self._ledger, decision, replayed, self._now())
 
     def _refuse(self, found: Order, why: str) -> str:
         with self._ledger.writing() as db:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from autograder.grading.verdict import Status
 from autograder.records import Ledger
-from autograder.records.regrading import Replayed, preview
+from autograder.records.regrading import Decision, Replayed, preview
 from autograder.regrades import previews
 from autograder.service.desk import Desk
 from autograder.service.office import Office
@@ -68,7 +68,7 @@ def _preview(desk: Desk, world: cohort_world.World, exercise: str) -> None:
             new = {e.id: said.get(e.id, (Status.SKIPPED, 0.0)) for e in manifest.exercises} | {exercise: (Status.PASS, 1.0)}
             attempt = result.latest.attempt
             replayed.append(Replayed(attempt, cohort_world.graded(manifest, new, attempt.sha256, "a3c1")))
-    found = preview(ledger, assignment, replayed, "never-lower", desk.clock())
+    found = preview(ledger, Decision(assignment, "never-lower"), replayed, desk.clock())
     flips = [previews.Flip(world.pseudonyms["dana"], "none", "watch")]
     kept = previews.preview_of(found, assignment, "never-lower", "a3c1", 0, flips, desk.clock(), "ines", ledger.last_event())
     previews.keep(desk.previews, kept)
