@@ -222,6 +222,12 @@ def test_an_empty_ledger_has_pages_that_say_so(empty: Desk) -> None:
     assert "No students yet" in answer.body
 
 
+def test_a_cohort_that_does_not_exist_has_no_page_even_before_there_is_one(empty: Desk) -> None:
+    """All pages choose a cohort alike."""
+    assert empty.cohort("2031", "name", 1) is None
+    assert Office(empty).overview("2031") is None
+
+
 def test_too_early_is_said_once_above_the_table(empty: Desk) -> None:
     """When nobody can be judged the page says why, instead of leaving a reader to guess from dashes."""
     empty.ledger.enrol("ada", COHORT, START)
@@ -258,8 +264,9 @@ def test_no_page_needs_a_style_or_script_of_its_own(world: World, filled: cohort
     for address, role in addresses:
         page = Text(world.ask(address, role).body)
         assert {tag for tag, _ in page.elements} & {"style", "iframe", "object"} == set()
-        scripts = ["page", "htmx", "figure"] if page.having("figure") else ["page", "htmx"]
-        assert [a["src"] for a in page.having("script")] == [f"/services/bootcamp/static/{name}.js" for name in scripts]
+        assert [a["src"] for a in page.having("script")] == [
+            f"/services/bootcamp/static/{name}.js" for name in ("page", "htmx", "figure")
+        ]
         for _, attributes in page.elements:
             assert "style" not in attributes
             assert not any(name.startswith("on") for name in attributes)

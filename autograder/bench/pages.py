@@ -2,28 +2,33 @@
 
 The service runs as its own process, as on a Hub, and a stand-in says who a token is. A page's cost is the processor time that
 the service used between request and answer; its size is what a browser gets. Nothing is timed by the wall. Figures are drawn
-once and then taken from the cache, and surveys are taken by another process: both first times are lines of their own.
+once and then taken from the cache, and surveys are taken by another process: both first times are lines of their own. Which pages
+are asked for, and which are not, stands in `asked`; what people did in the term before, in `deeds`.
 """
 
 from __future__ import annotations
 
 import argparse
 import http.client
+import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlencode
 
 import psutil
 
+from autograder.bench import asked, deeds
+from autograder.bench.deeds import Deeds
 from autograder.bench.postgres import Server, binaries
-from autograder.bench.term import COHORT, Size, fill, write_course
+from autograder.bench.term import COHORT, EARLIER, Size, attempt_of, end_of, fill, pseudonym_of, write_course
 from autograder.course import Course, load
 from autograder.home import Home
 from autograder.records import Ledger
@@ -32,32 +37,6 @@ from autograder.service.bench_hub import PREFIX, hub_for_service
 LIMIT_MS, LIMIT_KB = 200.0, 300.0
 N_ASKED = 20
 _PATIENCE_S = 3600.0
-
-# Who asks for what. {who} and {attempt} are different students' at every request.
-PAGES: Sequence[tuple[str, str]] = (
-    ("organizer", "overview"),
-    ("organizer", "cohort"),
-    ("organizer", "cohort?order=state&part=7"),
-    ("organizer", "flags"),
-    ("organizer", "flags/list?alpha=20&seats=16"),
-    ("organizer", "cohort/student/{who}"),
-    ("organizer", "cohort/student/{who}/attempt/{attempt}"),
-    ("organizer", "comparison"),
-    ("organizer", "calibration"),
-    ("organizer", "exports"),
-    ("mentor", "mentees"),
-    ("instructor", "grading"),
-    ("instructor", "teaching"),
-    ("instructor", "teaching/exercises"),
-    ("instructor", "teaching/stuck"),
-    ("instructor", "teaching/roster"),
-    ("instructor", "teaching/roster/{who}"),
-    ("instructor", "teaching/regrades"),
-    ("instructor", "api/v1/results?part=7"),
-    ("student{s:05}", "me"),
-    ("student{s:05}", "me/progress"),
-    ("student{s:05}", "me/attempt/{attempt}"),
-)
 
 
 @dataclass(frozen=True)
@@ -70,10 +49,16 @@ class Line:
     p50_ms: float
     p95_ms: float
     size_kb: float
+    is_file: bool = False
 
     @property
     def kept(self) -> bool:
-        return self.p95_ms <= LIMIT_MS and self.size_kb <= LIMIT_KB
+        return self.is_file or (self.p95_ms <= LIMIT_MS and self.size_kb <= LIMIT_KB)
+
+    def __str__(self) -> str:
+        word = "" if self.kept else "  OVER"
+        shown = f"{self.first_ms:9.0f} {self.p50_ms:8.0f} {self.p95_ms:8.0f} {self.size_kb:7.0f}"
+        return f"{self.role:<10} {self.page:<58} {shown}{word}"
 
 
 @dataclass
@@ -88,10 +73,11 @@ class Service:
         used = self.process.cpu_times()
         return float(used.user + used.system)
 
-    def ask(self, name: str, path: str) -> tuple[int, bytes]:
-        """Ask for a page."""
+    def ask(self, name: str, method: str, path: str, form: Sequence[tuple[str, str]] = ()) -> tuple[int, bytes]:
+        """Send one request; redirects are not followed."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
-        connection.request("GET", PREFIX + path, headers={"Authorization": f"token {name}"})
+        headers = {"Authorization": f"token {name}", "Content-Type": "application/x-www-form-urlencoded"}
+        connection.request(method, PREFIX + path, urlencode(form) if form else None, headers)
         reply = connection.getresponse()
         body = reply.read()
         connection.close()
@@ -117,18 +103,18 @@ def serving(course_root: Path, home: Path, url: str) -> Iterator[Service]:
 def _until_up(service: Service) -> None:
     for _ in range(600):
         try:
-            if service.ask("nobody", "healthz")[0] == 200:
+            if service.ask("nobody", "GET", "healthz")[0] == 200:
                 return
         except OSError:
             time.sleep(0.1)
     raise TimeoutError("the service does not answer")
 
 
-def survey(service: Service) -> tuple[float, float]:
+def survey(service: Service, cohort: str) -> tuple[float, float]:
     """Ask for the overview until it is there; return the processor time of the survey in s and its memory in MB, at most."""
     cpu_s, peak_mb, ends = 0.0, 0.0, time.monotonic() + _PATIENCE_S
     while time.monotonic() < ends:
-        status, body = service.ask("organizer", "overview")
+        status, body = service.ask("organizer", "GET", f"overview?cohort={cohort}")
         if status == 200 and b"Being computed" not in body:
             return cpu_s, peak_mb
         if b"could not be computed" in body:
@@ -143,22 +129,30 @@ def survey(service: Service) -> tuple[float, float]:
     raise TimeoutError("no survey")
 
 
-def measure(service: Service, role: str, page: str, size: Size) -> Line:
+def values(n: int, size: Size, done: Deeds) -> dict[str, str]:
+    """Return what addresses hold at the n-th request: another student each time, and the last attempt of theirs."""
+    s = (7919 * n + 13) % size.n_students
+    attempt = attempt_of(s, size.n_assignments - 1, size.n_tries - 1)
+    mentee = done.confirmed[n % len(done.confirmed)]
+    about = {"who": pseudonym_of(s), "attempt": attempt, "mentee": mentee, "s": f"{s:05}"}
+    return {**about, "day": done.day, "holder": done.holder, "code": done.code}
+
+
+def measure(service: Service, role: str, page: str, size: Size, done: Deeds) -> Line:
     """Ask for one page, each time for another student where it is about one."""
     spent, kb = [], 0.0
     for n in range(N_ASKED + 1):
-        s = (7919 * n + 13) % size.n_students
-        last = size.n_assignments - 1
-        values = {"who": f"s{s:08x}", "attempt": f"{last:02}{size.n_tries - 1}{s:08x}", "s": s}
+        about = values(n, size, done)
         before = service.cpu_s()
-        status, body = service.ask(role.format(**values), page.format(**values))
+        status, body = service.ask(role.format(**about), "GET", page.format(**about))
         spent.append(1000 * (service.cpu_s() - before))
         if status != 200:
-            raise RuntimeError(f"{page} as {role}: {status}")
+            raise RuntimeError(f"{page} as {role}: {status}, {body[:300]!r}")
         kb = max(kb, len(body) / 1000)
     ordered = sorted(spent[1:])
     p95 = ordered[max(0, -(-95 * len(ordered) // 100) - 1)]
-    return Line(re.sub(r"\{.*", "", role), page, spent[0], ordered[len(ordered) // 2], p95, kb)
+    who = "student" if "{" in role else role
+    return Line(who, page, spent[0], ordered[len(ordered) // 2], p95, kb, (role, page) in asked.FILES)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -187,31 +181,34 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def made(size: Size, folder: Path, url: str) -> tuple[Course, Home]:
-    """Write course and term below the folder, but what is there from an earlier time is taken as it is."""
+    """Write course and term below the folder, but what is there from an earlier time is taken as it is. The term ends today."""
     is_there = (folder / "course").is_dir()
-    course = load(folder / "course") if is_there else write_course(folder / "course", size)
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    course = load(folder / "course") if is_there else write_course(folder / "course", size, today)
     home = Home.from_env({"BOOTCAMP_HOME": str(folder / "home")}, course.root)
     home.make()
     with Ledger.open(url) as ledger:
         if not ledger.last_event():
-            fill(ledger, size)
+            fill(ledger, size, end_of(course))
+            deeds.preview(ledger, home.previews, "a16_topic", "a16_topic.e03")
     return course, home
 
 
 def _table(database: str, size: Size, folder: Path, url: str) -> bool:
     course, home = made(size, folder, url)
     print(f"{database}: {size.n_students} students of cohort {COHORT}, {size.n_assignments} x {size.n_exercises} x {size.n_tries}")
+    lines = []
     with serving(course.root, home.path, url) as service:
-        cpu_s, peak_mb = survey(service)
-        print(f"the survey: {cpu_s:.0f} CPU-s and {peak_mb:.0f} MB in its own process", flush=True)
-        print(f"{'as':<10} {'page':<42} {'first ms':>9} {'p50 ms':>8} {'p95 ms':>8} {'KB':>7}")
-        lines = []
-        for role, page in PAGES:
-            lines.append(line := measure(service, role, page, size))
-            word = "" if line.kept else "  OVER"
-            shown = f"{line.first_ms:9.0f} {line.p50_ms:8.0f} {line.p95_ms:8.0f} {line.size_kb:7.0f}"
-            print(f"{line.role:<10} {line.page:<42} {shown}{word}", flush=True)
+        for cohort in (COHORT, EARLIER):
+            cpu_s, peak_mb = survey(service, cohort)
+            print(f"the survey of {cohort}: {cpu_s:.0f} CPU-s and {peak_mb:.0f} MB in its own process", flush=True)
+        done = deeds.do(service.ask, course, size)
+        print(f"{'as':<10} {'page':<58} {'first ms':>9} {'p50 ms':>8} {'p95 ms':>8} {'KB':>7}")
+        for role, page in (*asked.PAGES, *asked.twins(), *asked.FILES):
+            lines.append(line := measure(service, role, page, size, done))
+            print(line, flush=True)
         memory = service.process.memory_info().rss / 1e6
+    (folder / f"{database}.json").write_text(json.dumps([asdict(line) for line in lines], indent=1), "utf-8")
     print(f"the service holds {memory:.0f} MB; limits: {LIMIT_MS:.0f} ms p95 of its processor time, {LIMIT_KB:.0f} KB\n")
     return all(line.kept for line in lines)
 

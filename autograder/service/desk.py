@@ -157,8 +157,7 @@ class Desk:
     def cohort(self, cohort: str, order: str, part: int) -> CohortPage | None:
         """Return the page of a cohort ("" is the newest), None when there is no such cohort. Raises: NotYetError."""
         known = roll.cohorts(self.ledger)
-        chosen = cohort or (known[0] if known else "")
-        if chosen not in known and known:
+        if (chosen := roll.chosen(cohort, known)) is None:
             return None
         survey, names = self.surveys.newest(chosen), self.ledger.names(chosen)
         lines = Lines.of(View(chosen, order, part), names, survey.report)
