@@ -211,3 +211,10 @@ def test_times_are_of_what_was_attempted(room: Room) -> None:
 def test_places_are_said_as_people_say_them(n: int, text: str) -> None:
     """1st to 113th."""
     assert wording.ordinal(n) == text
+
+
+@pytest.mark.parametrize(("n", "text"), [(0, "0"), (9999, "9999"), (10_000, "10,000"), (2_040_000, "2,040,000")])
+def test_long_counts_are_read_in_groups(n: int, text: str) -> None:
+    """Six digits in a row are not read."""
+    assert wording.whole(n) == text
+    assert wording.counted(n, "hand-in") == f"{text} hand-ins"

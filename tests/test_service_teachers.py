@@ -10,10 +10,11 @@ import pytest
 
 from autograder.grading.verdict import Status
 from autograder.pages.teachers import health, items
+from autograder.pages.teachers.regrades import N_SHOWN as N_CHANGES
 from autograder.pages.teachers.roster import N_SHOWN
 from autograder.records import REGRADE, Attempt, Ledger
 from autograder.records.extensions import Extensions
-from autograder.records.regrading import ORDERED, Decision, Replayed, commit, preview
+from autograder.records.regrading import ORDERED, Change, Decision, Regrade, Replayed, commit, preview
 from autograder.regrades import previews
 from autograder.regrades.orders import Orders
 from autograder.regrades.replays import Replays
@@ -236,6 +237,22 @@ def test_a_regrade_is_shown_before_and_after(world: World, desk: Desk, term: coh
     body = world.ask("teaching/regrades", "instructor").body
     assert "mended" in body
     assert "<script>alert" not in body
+
+
+def test_a_large_regrade_shows_the_first_changes_and_says_how_many_there_are(world: World, desk: Desk) -> None:
+    """A page of ten thousand changes would be no page."""
+    n = N_CHANGES + 7
+    changes = tuple(Change(f"a{k}", f"s{k}", "f1_tensors.bilinear", "fail", "pass", 0.0, 4.0) for k in range(n))
+    found = Regrade(0, n, n, 0, changes, ())
+    flips = [previews.Flip(c.pseudonym, "none", "watch") for c in changes]
+    previews.keep(desk.previews, previews.preview_of(found, "f1_tensors", "true", "new", 0, flips, NOW, "ines", 1))
+
+    shown = text(world, "teaching/regrades")
+    previews.forget(desk.previews, "f1_tensors")
+
+    assert shown.count("none → watch") == shown.count("f1_tensors.bilinear fail, 0") == N_CHANGES
+    assert "and 7 more changes" in shown
+    assert "and 7 more" in shown.split("The tracker")[1]
 
 
 def test_a_regrade_is_ordered_from_its_preview(world: World, desk: Desk, term: cohort_world.World, ledger: Ledger) -> None:

@@ -92,7 +92,7 @@ def cohort_page(
         orders=tuple(Choice(text, view.query(order=key, part=1), key == view.order) for key, text in ORDERS.items()),
         cohorts=tuple(Choice(c, View(c, view.order).query(), c == view.cohort) for c in cohorts) if len(cohorts) > 1 else (),
         parts=choose_part(lines.part, lines.n_parts, lambda n: view.query(part=n)),
-        shown=f"{first + 1} to {first + len(lines.shown)} of {lines.n_students}",
+        shown=f"{first + 1} to {first + len(lines.shown)} of {wording.whole(lines.n_students)}",
         legend=estimates.legend(lines.report, policy),
         too_early=lines.report.too_early,
         snapshot=Snapshot(survey.event, Moment.of(survey.at)),

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from autograder.grading.verdict import Status
 
 NOTHING = "–"  # absent, which is never zero
+_LONG = 10_000  # from here on digits come in groups
 
 # Terminal control codes, and the marks that let a name print its neighbours backwards.
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -113,9 +114,14 @@ def percent(value: float) -> str:
     return "> 99 %" if value > 0.99 else f"{value:.0%}".replace("%", " %")
 
 
+def whole(n: int) -> str:
+    """Return a count as people read it: 9999, 10,000."""
+    return f"{n:,}" if n >= _LONG else str(n)
+
+
 def counted(n: int, one: str, many: str = "") -> str:
     """Return "1 try", "3 tries"."""
-    return f"{n} {one if n == 1 else many or one + 's'}"
+    return f"{whole(n)} {one if n == 1 else many or one + 's'}"
 
 
 def query(**values: str | int | float) -> str:

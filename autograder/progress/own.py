@@ -21,7 +21,8 @@ def own_view(found: Finding) -> list[str]:
             lines.append(f"What would tell most: a first try of {names}.")
     else:
         low, high = found.interval90
-        lines.append(f"Your estimate is a band and moves with new work: {low:+.1f} to {high:+.1f}, where 0 is the cohort's middle.")
+        band = f"{low:+.1f} to {high:+.1f}".replace("-", "−")
+        lines.append(f"Your estimate is a band and moves with new work: {band}, where 0 is the cohort's middle.")
         lines.append("Later tries never lower it, and your speed, hours and name never enter it.")
     if found.why:
         lines += [f"Hard, and solved at your first try: {s.title} ({s.exercise})." for s in found.why.hardest]

@@ -15,7 +15,7 @@ from tornado import httpserver, web
 
 from autograder.metrics.answers import Answers
 from autograder.pages.models import EstimateView, ExerciseRow, PointsCell, help_of
-from autograder.pages.wording import plain
+from autograder.pages.wording import plain, whole
 from autograder.service.api import N_UNPACKING
 from autograder.service.checker import Checker, Graders
 from autograder.service.counter import Counter
@@ -77,6 +77,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["whole"] = whole
     environment.globals.update(
         row_help=partial(help_of, ExerciseRow), cell_help=partial(help_of, PointsCell), estimate_help=partial(help_of, EstimateView)
     )

@@ -146,7 +146,7 @@ class Classroom:
         people = sorted({c.pseudonym for p in found for c in p.changes[: regrades.N_SHOWN]})
         if people:
             self.ledger.record(VIEWED_MANY, self.desk.clock(), viewer, None, {"page": "regrades", "people": people})
-        names = roll.names_of(self.ledger, sorted({*people, *(f.pseudonym for p in found for f in p.flips)}))
+        names = roll.names_of(self.ledger, sorted({*people, *(f.pseudonym for p in found for f in p.flips[: regrades.N_SHOWN])}))
         made = [e for e in self.desk.regrades.events() if e.kind != ORDERED]
         views = tuple(self._preview(p, names) for p in sorted(found, key=lambda p: p.at, reverse=True))
         return RegradesPage(views, self.under_way(), regrades.made(catalog, made), snapshot)
@@ -164,7 +164,7 @@ class Classroom:
         people = sorted({c.pseudonym for c in found.changes[: regrades.N_SHOWN]})
         if people:
             self.ledger.record(VIEWED_MANY, self.desk.clock(), viewer, None, {"page": "regrade", "people": people})
-        names = roll.names_of(self.ledger, sorted({*people, *(f.pseudonym for f in found.flips)}))
+        names = roll.names_of(self.ledger, sorted({*people, *(f.pseudonym for f in found.flips[: regrades.N_SHOWN])}))
         known = self._open_order()
         busy = f"A regrade of {self.desk.catalog.name(known.assignment)} is under way. Wait until it is made." if known else ""
         return RegradePage(self._preview(found, names), busy, snapshot)

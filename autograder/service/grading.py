@@ -62,7 +62,7 @@ def _dead(job: JobStatus, attempt: Attempt | None) -> DeadLetter:
 
 
 def _time(t: ExerciseTimes, n_disputed: int) -> TimeLine:
-    return TimeLine(t.exercise, str(t.n), f"{t.p50_s:.2f} s", f"{t.p95_s:.2f} s", str(t.n_infra), str(n_disputed))
+    return TimeLine(t.exercise, wording.whole(t.n), f"{t.p50_s:.2f} s", f"{t.p95_s:.2f} s", str(t.n_infra), str(n_disputed))
 
 
 def _duration(s: float) -> str:

@@ -1,4 +1,4 @@
-"""Take pictures of every page: `python -m tests.browser.screenshots` writes docker/screenshots/*.png; with --large, few of 10,000.
+"""Take pictures of every page: `python -m tests.browser.screenshots` writes docker/screenshots/*.png; with --large, of 10,000.
 
 The service with the made-up term of tests/cohort_world.py, so the names and numbers in the pictures belong to nobody. The large
 ones are of the bench's term, which `python -m autograder.bench.pages --database sqlite --folder FOLDER` leaves behind.
@@ -13,16 +13,20 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Page
 
-from autograder.bench.pages import made
-from autograder.bench.term import Size
-from autograder.records import Ledger
+from autograder.bench.deeds import HOLDER
+from autograder.bench.term import COHORT, end_of, name_of, pseudonym_of
+from autograder.course import load
+from autograder.records import Ledger, roll
 from autograder.service.desk import Desk
+from autograder.service.office import Office
+from autograder.service.roles import ENTER
+from autograder.transcripts import register
 from tests.browser.furnished import furnished
 from tests.browser.looking import DESKTOP, PHONE, Looking, looking
 from tests.browser.stage import ROOT
@@ -73,14 +77,34 @@ PICTURES = (
     Picture("regrade", "instructor", "teaching/regrades/t1_attention"),
     Picture("error", "student", "overview"),
 )
+# The same pages of the bench's term: {holder} has a transcript, {able} and {mentee} are worth a look.
 LARGE = (
-    Picture("overview", "organizer", "overview"),
-    Picture("cohort", "organizer", "cohort?order=state"),
-    Picture("flags", "organizer", "flags", ("phone-dark",)),
-    Picture("person", "organizer", "cohort/student/{able}"),
-    Picture("calibration", "organizer", "calibration"),
-    Picture("exercises", "instructor", "teaching/exercises"),
-    Picture("teaching", "instructor", "teaching"),
+    Picture("me", "holder", "me", ("phone",)),
+    Picture("me-progress", "holder", "me/progress", ("dark",)),
+    Picture("me-attempt", "holder", "me/attempt/{attempt}", ("phone-dark",)),
+    Picture("transcripts", "holder", "me/transcripts"),
+    Picture("verify", "holder", "verify/{transcript}", ("phone",)),
+    Picture("overview", "organizer", "overview", ("dark", "phone")),
+    Picture("cohort", "organizer", "cohort?order=state", ("phone",)),
+    Picture("flags", "organizer", "flags", ("dark", "phone-dark")),
+    Picture("shortlist", "organizer", "flags/shortlist?date={day}", ("phone",)),
+    Picture("person", "organizer", "cohort/student/{able}", ("phone-dark",)),
+    Picture("person-attempt", "organizer", "cohort/student/{holder}/attempt/{attempt}"),
+    Picture("comparison", "organizer", "comparison", ("dark", "phone")),
+    Picture("calibration", "organizer", "calibration", ("phone-dark",)),
+    Picture("exports", "organizer", "exports"),
+    Picture("mentees", "mentor", "mentees", ("phone",)),
+    Picture("mentee", "mentor", "mentees/{mentee}"),
+    Picture("grading", "instructor", "grading"),
+    Picture("teaching", "instructor", "teaching", ("phone-dark",)),
+    Picture("teaching-assignment", "instructor", "teaching/assignment/a16_topic"),
+    Picture("exercises", "instructor", "teaching/exercises", ("dark",)),
+    Picture("exercise", "instructor", "teaching/exercises/a16_topic/e03", ("phone",)),
+    Picture("stuck", "instructor", "teaching/stuck", ("phone",)),
+    Picture("roster", "instructor", "teaching/roster"),
+    Picture("roster-one", "instructor", "teaching/roster/{holder}"),
+    Picture("regrades", "instructor", "teaching/regrades", ("phone-dark",)),
+    Picture("regrade", "instructor", "teaching/regrades/a16_topic"),
 )
 
 
@@ -123,19 +147,27 @@ def _of_the_term(folder: Path) -> None:
         _take_all(at, PICTURES, known, folder)
 
 
-def _of_ten_thousand(term: Path, folder: Path) -> None:
-    size = Size(10_000)
+def _of_the_bench(term: Path, folder: Path) -> None:
     url = f"sqlite:///{term / 'ledger.sqlite'}"
-    course, home = made(size, term, url)
-    now: datetime = size.end + timedelta(hours=1)
+    course = load(term / "course")
+    now, day = end_of(course) + timedelta(days=1), f"{end_of(course):%Y-%m-%d}"
     with Ledger.open(url) as ledger:
-        desk = Desk.of(course, ledger, lambda: now, home.path, url)
+        desk = Desk.of(course, ledger, lambda: now, term / "home", url)
         with closing(desk.surveys), looking(desk) as at:
-            while at.world.ask("api/v1/data/states", "organizer").status == 503:
-                time.sleep(2)
-            survey = desk.surveys.newest("2026")
-            able = max(survey.report.students, key=lambda f: f.p).pseudonym
-            _take_all(at, LARGE, {"able": able}, folder)
+            for cohort in roll.cohorts(ledger):
+                while at.world.ask(f"api/v1/data/states?cohort={cohort}", "organizer").status == 503:
+                    time.sleep(2)
+            at.world.hub.let_in("holder", name_of(HOLDER), (ENTER,))
+            holder, able = pseudonym_of(HOLDER), max(desk.surveys.newest(COHORT).report.students, key=lambda f: f.p)
+            known = {
+                "day": day,
+                "holder": holder,
+                "attempt": ledger.results(holder)[-1].latest.attempt.id,
+                "transcript": register.of(ledger, holder)[0].statement.code,
+                "able": able.pseudonym,
+                "mentee": Office(desk).mentees().lines[0].pseudonym,
+            }
+            _take_all(at, LARGE, known, folder)
 
 
 def _take_all(at: Looking, pictures: Sequence[Picture], known: Mapping[str, str], folder: Path) -> None:
@@ -153,7 +185,7 @@ def main() -> None:
     folder: Path = given.folder / "large" if given.large else given.folder
     folder.mkdir(parents=True, exist_ok=True)
     if given.large:
-        _of_ten_thousand(given.large, folder)
+        _of_the_bench(given.large, folder)
     else:
         _of_the_term(folder)
 

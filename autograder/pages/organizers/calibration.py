@@ -55,8 +55,8 @@ def calibration_page(survey: Survey, cohorts: Sequence[str]) -> CalibrationPage:
         cohorts=choose_cohort(cohorts, survey.cohort),
         tiles=(
             Tile(f"{100 * found.error:.1f}" if found.n_tries else wording.NOTHING, ERROR, "points of per cent"),
-            Tile(str(found.n_tries), TRIES),
-            Tile(str(found.n_checked), STUDENTS),
+            Tile(wording.whole(found.n_tries), TRIES),
+            Tile(wording.whole(found.n_checked), STUDENTS),
         ),
         reliability=_reliability(survey, made),
         groups=_groups(found.groups, made),
@@ -79,11 +79,11 @@ def _reliability(survey: Survey, made: Moment) -> Figure:
         low, high = wilson(passed * n, n)
         tip = f"expected {expected:.2f}; passed {passed:.2f}; 95 % interval {low:.2f} to {high:.2f}; {n} first tries"
         rows.append({"expected": expected, "passed": passed, "low": low, "high": high, "tip": tip})
-        words.append((f"{expected:.2f}", f"{passed:.2f}", f"{low:.2f} to {high:.2f}", str(n)))
+        words.append((f"{expected:.2f}", f"{passed:.2f}", f"{low:.2f} to {high:.2f}", wording.whole(n)))
     return figure(
         "reliability",
         "Do expectations come true?",
-        f"n = {survey.fairness.n_tries} first tries of {survey.fairness.n_checked} students",
+        f"n = {wording.whole(survey.fairness.n_tries)} first tries of {wording.counted(survey.fairness.n_checked, 'student')}",
         charts.diagonal(
             rows,
             charts.axis("expected", "expected share that passes"),
@@ -116,7 +116,7 @@ def _groups(groups: Sequence[Group], made: Moment) -> Figure:
     return figure(
         "groups",
         "Is anybody treated otherwise?",
-        f"n = {sum(g.n_tries for g in groups if g.by == groups[0].by) if groups else 0} first tries",
+        f"n = {wording.whole(sum(g.n_tries for g in groups if g.by == groups[0].by) if groups else 0)} first tries",
         charts.spans(rows, y, x, "low", "high", charts.rule(0, "x", "as expected")),
         ("group", "expected", "passed", "calibration error (points of per cent)", "first tries", "students"),
         words,

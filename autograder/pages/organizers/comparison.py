@@ -75,11 +75,11 @@ def _abilities(linked: Sequence[tuple[Survey, Link]], base: Survey) -> Figure:
         ]
         means = [f.mean for f in s.report.students if f.n_items]
         mean = by.slope * sum(means) / len(means) + by.shift
-        words.append((s.cohort, str(s.density.n), signed(mean), f"{by.slope:.2f}"))
+        words.append((s.cohort, wording.whole(s.density.n), signed(mean), f"{by.slope:.2f}"))
     return figure(
         "abilities",
         "Ability at the end of the course, on one scale",
-        f"n = {sum(s.density.n for s, _ in known)} students in {wording.counted(len(known), 'cohort')}",
+        f"n = {wording.counted(sum(s.density.n for s, _ in known), 'student')} in {wording.counted(len(known), 'cohort')}",
         charts.curves(
             rows,
             charts.axis("x", f"ability (standard deviations of cohort {base.cohort})"),
@@ -123,14 +123,14 @@ def _firsts(catalog: Catalog, surveys: Sequence[Survey]) -> Figure:
                     s.cohort,
                     f"{100 * k / n:.0f} %",
                     f"{100 * low:.0f} to {100 * high:.0f} %",
-                    str(n),
+                    wording.whole(n),
                 )
             )
     n = sum(e.n_tried for s in surveys for e in s.exercises)
     return figure(
         "firsts",
         "First tries that passed, by assignment",
-        f"n = {n} first tries",
+        f"n = {wording.whole(n)} first tries",
         charts.lines(
             rows,
             charts.axis("assignment", "assignment", "ordinal", sort=None),

@@ -211,7 +211,7 @@ def _chances(survey: Survey, policy: Policy) -> Figure:
     return figure(
         "chances",
         "Chances to end above the bar",
-        f"n = {len(known)} students with enough evidence",
+        f"n = {wording.counted(len(known), 'student')} with enough evidence",
         charts.histogram(rows, "low", "high", "n", "chance (per cent)", "students", rules),
         ("chance", "students"),
         words,

@@ -13,7 +13,7 @@ from autograder.pages.catalog import Catalog
 from autograder.pages.estimates import STATES, signed
 from autograder.pages.figure import Figure, Tile, figure
 from autograder.pages.models import Choice, Snapshot
-from autograder.pages.wording import Mark, Moment
+from autograder.pages.wording import Mark, Moment, counted, whole
 from autograder.progress import Report, State
 from autograder.survey import Survey
 from autograder.survey.counts import BANDS, AssignmentCount
@@ -73,10 +73,10 @@ def _tiles(survey: Survey) -> tuple[Tile, ...]:
     share = wording.share(did.n_active, did.n_students)
     found = (State.PROVISIONAL, State.WATCH, State.NEEDS_EVIDENCE)
     return (
-        Tile(str(did.n_students), STUDENTS, left),
-        Tile(str(did.n_active), ACTIVE, share),
-        Tile(str(did.n_attempts), HAND_INS),
-        *(Tile(str(n[state]), STATES[state]) for state in found),
+        Tile(whole(did.n_students), STUDENTS, left),
+        Tile(whole(did.n_active), ACTIVE, share),
+        Tile(whole(did.n_attempts), HAND_INS),
+        *(Tile(whole(n[state]), STATES[state]) for state in found),
     )
 
 
@@ -90,13 +90,16 @@ def _funnel(catalog: Catalog, survey: Survey, counts: Sequence[AssignmentCount],
     rows = [{"name": short_name(a.assignment), "all": a.n_handed_in, "half": a.n_half, "whole": a.n_whole} for a in counts]
     values = (("all", "handed in"), ("half", "half the points or more"), ("whole", "all points"))
     words = [
-        (f"{short_name(a.assignment)} {catalog.name(a.assignment)}", *map(str, (a.n_handed_in, a.n_half, a.n_whole, a.n_ours)))
+        (
+            f"{short_name(a.assignment)} {catalog.name(a.assignment)}",
+            *map(whole, (a.n_handed_in, a.n_half, a.n_whole, a.n_ours)),
+        )
         for a in counts
     ]
     return figure(
         "funnel",
         "From hand-in to all points, by assignment",
-        f"n = {n} students",
+        f"n = {counted(n, 'student')}",
         charts.nested(rows, "name", values, "students", n),
         ("assignment", "handed in", "half the points or more", "all points", "partly unscored by our fault"),
         words,
@@ -120,7 +123,7 @@ def _density(survey: Survey, made: Moment) -> Figure:
     return figure(
         "density",
         "Where ability lies at the end of the course",
-        f"n = {survey.density.n} students with a first try that counts",
+        f"n = {counted(survey.density.n, 'student')} with a first try that counts",
         charts.curves(
             rows,
             charts.axis("x", "ability (standard deviations from the middle)"),
@@ -146,13 +149,15 @@ def _passed(catalog: Catalog, survey: Survey, made: Moment) -> Figure:
             continue
         share = e.n_passed / max(survey.activity.n_students, 1)
         at = {"assignment": short_name(e.assignment), "exercise": str(place[e.assignment])}
-        tip = f"{e.title} ({short_name(e.assignment)}); passed by {e.n_passed} of {survey.activity.n_students}"
+        tip = f"{e.title} ({short_name(e.assignment)}); passed by {whole(e.n_passed)} of {whole(survey.activity.n_students)}"
         rows.append({**at, "share": share, "text": f"{share:.0%}", "tip": tip})
-        words.append((e.exercise, e.title, *map(str, (e.n_tried, e.n_passed_first, e.n_passed)), f"{share:.0%}".replace("%", " %")))
+        words.append(
+            (e.exercise, e.title, *map(whole, (e.n_tried, e.n_passed_first, e.n_passed)), f"{share:.0%}".replace("%", " %"))
+        )
     return figure(
         "passed",
         "Exercises passed so far",
-        f"n = {survey.activity.n_students} students",
+        f"n = {counted(survey.activity.n_students, 'student')}",
         charts.heat(
             rows, "exercise", "assignment", "share", "exercise (place in its notebook)", "assignment", "share of students", "text"
         ),
@@ -172,21 +177,21 @@ def _bands(catalog: Catalog, survey: Survey, counts: Sequence[AssignmentCount], 
     for a in counts:
         ungraded = a.n_handed_in - a.n_graded
         cells = (survey.activity.n_students - a.n_handed_in, *a.bands)
-        words.append((f"{short_name(a.assignment)} {catalog.name(a.assignment)}", *map(str, cells), str(ungraded)))
+        words.append((f"{short_name(a.assignment)} {catalog.name(a.assignment)}", *map(whole, cells), whole(ungraded)))
         rows += [
             {
                 "band": name,
                 "assignment": short_name(a.assignment),
                 "share": k / n,
                 "text": _brief(k),
-                "tip": f"{short_name(a.assignment)}; {name}: {k} students",
+                "tip": f"{short_name(a.assignment)}; {name}: {counted(k, 'student')}",
             }
             for name, k in reversed(list(zip(names, cells, strict=True)))
         ]
     return figure(
         "bands",
         "How far students are with every assignment",
-        f"n = {survey.activity.n_students} students",
+        f"n = {counted(survey.activity.n_students, 'student')}",
         charts.heat(rows, "assignment", "band", "share", "assignment", "points of the newest attempt", "share of students", "text"),
         ("assignment", *names, "not graded"),
         words,

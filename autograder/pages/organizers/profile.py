@@ -132,14 +132,14 @@ def _row(catalog: Catalog, result: AssignmentResult) -> GridRow:
         mark = wording.VERDICTS[Status.PASS if at else verdict.status]
         times = f"passed at try {at}" if at else f"{wording.counted(n, 'try', 'tries')}, not passed" if n else "not tried"
         cells.append(Cell(exercise.rsplit(".", 1)[-1], mark, times))
-    tally = f"{len(passed)} of {wording.counted(len(cells), 'exercise')} passed"
+    tally = f"{len(passed)} of {len(cells)} passed"
     return GridRow(short_name(result.assignment), catalog.name(result.assignment), tally, tuple(cells))
 
 
 def _rank(finding: Finding | None, n: int) -> str:
     if finding is None or not finding.n_items:
         return wording.NOTHING
-    return f"{finding.rank90[0]} to {finding.rank90[1]} of {n}"
+    return f"{finding.rank90[0]} to {finding.rank90[1]} of {wording.whole(n)}"
 
 
 def _path(survey: Survey, pseudonym: str) -> Figure:

@@ -99,7 +99,7 @@ def span(seconds: float | None) -> str:
 
 def share(n: int, of: int) -> str:
     """Return "3 of 163 (1.8 %)", or a dash of nothing."""
-    return f"{n} of {of} ({100 * n / of:.1f} %)" if of else wording.NOTHING
+    return f"{wording.whole(n)} of {wording.whole(of)} ({100 * n / of:.1f} %)" if of else wording.NOTHING
 
 
 def _line(catalog: Catalog, h: Health, count: AssignmentCount | None, n_students: int) -> HealthLine:
@@ -109,13 +109,13 @@ def _line(catalog: Catalog, h: Health, count: AssignmentCount | None, n_students
         title=catalog.name(h.assignment),
         due=Moment.of(assignment.due) if assignment and assignment.due else None,
         mark=_mark(h, n_ours),
-        handed_in=f"{h.n_students} of {n_students}",
-        attempts=str(h.n_attempts),
+        handed_in=f"{wording.whole(h.n_students)} of {wording.whole(n_students)}",
+        attempts=wording.whole(h.n_attempts),
         p50=span(h.p50_s),
         p95=span(h.p95_s),
         ours=str(n_ours),
         timeouts=share(h.n_timeouts, h.n_first_tries),
-        unreadable=str(h.n_unreadable),
+        unreadable=wording.whole(h.n_unreadable),
     )
 
 
@@ -132,7 +132,7 @@ def _mark(h: Health, n_ours: int) -> Mark:
 def _queue(stats: QueueStats) -> tuple[Tile, ...]:
     oldest = f"oldest: {span(stats.oldest_s)}" if stats.n_queued else ""
     return (
-        Tile(str(stats.n_queued), Mark("waiting now", "clock", "part", "Handed in and not graded yet."), oldest),
+        Tile(wording.whole(stats.n_queued), Mark("waiting now", "clock", "part", "Handed in and not graded yet."), oldest),
         Tile(str(stats.n_running), Mark("being graded", "half", "part", "A grader works on them now.")),
         Tile(str(stats.n_retried), Mark("retried", "again", "ours", "Our grader failed at them at least once.")),
         Tile(str(stats.n_dead), Mark("given up", "alert", "bad" if stats.n_dead else "mute", "They wait for you on Grading.")),
@@ -167,7 +167,7 @@ def _days(h: Health, made: Moment) -> Figure:
     return figure(
         "days",
         title,
-        f"n = {h.n_attempts} hand-ins",
+        f"n = {wording.counted(h.n_attempts, 'hand-in')}",
         columns(rows, "day", "n", unit, "hand-ins"),
         (unit.capitalize(), "Hand-ins"),
         [(r["day"], str(r["n"])) for r in rows],

@@ -14,7 +14,7 @@ from autograder.pages.estimates import signed
 from autograder.pages.figure import Figure, Table, Tile, figure
 from autograder.pages.models import Choice, Snapshot
 from autograder.pages.teachers.health import columns, share, snapshot_of
-from autograder.pages.wording import Mark, Moment
+from autograder.pages.wording import Mark, Moment, counted, whole
 from autograder.records.failing import Failing
 from autograder.survey import Survey
 from autograder.survey.counts import N_TRIES_SHOWN, ExerciseCount
@@ -117,7 +117,7 @@ def _line(count: ExerciseCount, fit: ItemFit | None, max_z: float) -> ItemLine:
         name=count.exercise.removeprefix(f"{count.assignment}."),
         title=count.title,
         mark=_mark(fit, max_z),
-        n=str(count.n_tried),
+        n=whole(count.n_tried),
         first=share(count.n_passed_first, count.n_tried),
         passed=share(count.n_passed, count.n_tried),
         difficulty=signed(fit.difficulty) if fit and fit.difficulty is not None else wording.NOTHING,
@@ -156,7 +156,7 @@ def _scatter(lines: Sequence[ItemLine], fits: dict[str, ItemFit], survey: Survey
     return figure(
         "scatter",
         "Difficulty against discrimination",
-        f"n = {len(known)} exercises, {survey.report.n_first_tries} first tries",
+        f"n = {len(known)} exercises, {whole(survey.report.n_first_tries)} first tries",
         described,
         ("Exercise", "Difficulty", "Discrimination", "First tries", "State"),
         [(x.title, x.difficulty, x.discrimination, x.n, x.mark.word) for x, _ in known],
@@ -173,7 +173,10 @@ def _tip(x: ItemLine) -> str:
 def _curve(fit: ItemFit | None, made: Moment) -> Figure:
     groups = fit.groups if fit else ()
     rows: list[dict[str, Any]] = [
-        {**vars(g), "tip": f"{g.n} students; ability {signed(g.ability)}; score {_two(g.score)}; expected {_two(g.expected)}"}
+        {
+            **vars(g),
+            "tip": f"{counted(g.n, 'student')}; ability {signed(g.ability)}; score {_two(g.score)}; expected {_two(g.expected)}",
+        }
         for g in groups
     ]
     x = charts.axis("ability", "estimated ability (standard deviations)")
@@ -188,10 +191,10 @@ def _curve(fit: ItemFit | None, made: Moment) -> Figure:
     return figure(
         "curve",
         "Score by ability",
-        f"n = {fit.n if fit else 0} first tries",
+        f"n = {whole(fit.n if fit else 0)} first tries",
         described,
         ("Ability", "Students", "Mean score", "Interval (95 %)", "Expected"),
-        [(signed(g.ability), str(g.n), _two(g.score), f"{_two(g.low)} to {_two(g.high)}", _two(g.expected)) for g in groups],
+        [(signed(g.ability), whole(g.n), _two(g.score), f"{_two(g.low)} to {_two(g.high)}", _two(g.expected)) for g in groups],
         note="Points: groups of students of like ability, with Wilson's 95 % interval. Dashed line: what the model expects of each"
         " group, from all their other first tries.",
         empty="At least 5 first tries, and 12 students for the model, are needed.",
@@ -206,10 +209,10 @@ def _tries(c: ExerciseCount, made: Moment) -> Figure:
     return figure(
         "tries",
         "Tries to pass",
-        f"n = {c.n_tried} students",
+        f"n = {counted(c.n_tried, 'student')}",
         columns(rows, "try", "n", "try at which it passed", "students"),
         ("Try", "Students"),
-        [(str(r["try"]), str(r["n"])) for r in rows],
+        [(name, whole(n)) for name, n in zip(names, counts, strict=False)],
         empty="Nobody has tried it yet.",
         made=made,
     )
@@ -217,9 +220,13 @@ def _tries(c: ExerciseCount, made: Moment) -> Figure:
 
 def _tiles(line: ItemLine, c: ExerciseCount) -> tuple[Tile, ...]:
     return (
-        Tile(line.n, Mark("tried it", "check", "mute", "Students with a first try."), f"{c.n_skipped} handed it in empty"),
-        Tile(str(c.n_passed_first), Mark("passed at once", "star", "mute", "At the first try."), line.first),
-        Tile(str(c.n_passed), Mark("passed at last", "check", "mute", "At whichever try."), line.passed),
+        Tile(
+            line.n,
+            Mark("tried it", "check", "mute", "Students with a first try."),
+            f"{whole(c.n_skipped)} handed it in empty",
+        ),
+        Tile(whole(c.n_passed_first), Mark("passed at once", "star", "mute", "At the first try."), line.first),
+        Tile(whole(c.n_passed), Mark("passed at last", "check", "mute", "At whichever try."), line.passed),
         Tile(line.difficulty, Mark("difficulty", "up", "mute", _LEGEND[0])),
         Tile(line.discrimination, Mark("discrimination", "half", "mute", _LEGEND[1])),
     )
@@ -242,7 +249,7 @@ def _rests_on(failing: Failing) -> str:
     if not failing.n:
         return "No answer failed."
     kinds = ", ".join(f"{wording.VERDICTS[Status(s)].word}: {n}" for s, n in failing.by_status)
-    return f"Of the newest {wording.counted(failing.n, 'failed answer')} of all cohorts ({kinds})."
+    return f"Of the newest {counted(failing.n, 'failed answer')} of all cohorts ({kinds})."
 
 
 def _counted(pairs: Sequence[tuple[str, int]], n: int) -> tuple[tuple[str, ...], ...]:

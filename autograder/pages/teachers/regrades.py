@@ -11,7 +11,7 @@ from autograder.pages import wording
 from autograder.pages.catalog import Catalog
 from autograder.pages.figure import Table
 from autograder.pages.models import Snapshot
-from autograder.pages.wording import Mark, Moment
+from autograder.pages.wording import Mark, Moment, counted, whole
 from autograder.records import Event
 from autograder.records.regrading import REFUSED, UNDONE, Change
 from autograder.regrades.orders import Order
@@ -89,11 +89,11 @@ def preview_view(catalog: Catalog, p: Preview, names: Mapping[str, str], is_fres
     """Return a preview as a page shows it; `names` are of the students in it."""
     ordered = sorted(p.changes, key=lambda c: (names.get(c.pseudonym, c.pseudonym).casefold(), c.exercise))
     n_more = len(ordered) - N_SHOWN
-    facts = [f"{wording.counted(p.n_attempts, 'attempt')} replayed", f"rule {p.rule}", f"grader build {p.grader_build}"]
+    facts = [f"{counted(p.n_attempts, 'attempt')} replayed", f"rule {p.rule}", f"grader build {p.grader_build}"]
     if p.n_kept:
-        facts.append(f"{wording.counted(p.n_kept, 'verdict')} would cost points and would be left out")
+        facts.append(f"{counted(p.n_kept, 'verdict')} would cost points and would be left out")
     if p.n_faults:
-        facts.append(f"{wording.counted(p.n_faults, 'attempt')} could not be replayed, by our fault")
+        facts.append(f"{counted(p.n_faults, 'attempt')} could not be replayed, by our fault")
     return PreviewView(
         assignment=p.assignment,
         title=catalog.name(p.assignment),
@@ -103,21 +103,27 @@ def preview_view(catalog: Catalog, p: Preview, names: Mapping[str, str], is_fres
         facts=tuple(facts),
         exercises=Table(("Exercise", "Verdicts changed", "Up", "Down", "Points"), tuple(_by_exercise(p.changes))),
         students=Table(("Student", "Exercise", "Before", "After", "Points"), tuple(_change(c, names) for c in ordered[:N_SHOWN])),
-        more=f"and {n_more} more changes: bootcamp regrade {p.assignment} --all" if n_more > 0 else "",
-        flips=tuple(f"{names.get(f.pseudonym, f.pseudonym)}: {f.before} → {f.after}" for f in p.flips),
+        more=f"and {whole(n_more)} more changes: bootcamp regrade {p.assignment} --all" if n_more > 0 else "",
+        flips=_flips(p, names),
         event=p.event,
         promises=_promises(p, is_fresh),
         command=f"bootcamp regrade {p.assignment} --commit --rule {p.rule} --reason ...",
     )
 
 
+def _flips(p: Preview, names: Mapping[str, str]) -> tuple[str, ...]:
+    n_more = len(p.flips) - N_SHOWN
+    said = [f"{names.get(f.pseudonym, f.pseudonym)}: {f.before} → {f.after}" for f in p.flips[:N_SHOWN]]
+    return (*said, *([f"and {whole(n_more)} more"] if n_more > 0 else []))
+
+
 def _promises(p: Preview, is_fresh: bool) -> tuple[str, ...]:
     up, down = sum(c.gain > 0 for c in p.changes), sum(c.gain < 0 for c in p.changes)
-    by_rule = "and none goes down, by the rule" if p.rule == "never-lower" else f"and {down} go down"
+    by_rule = "and none goes down, by the rule" if p.rule == "never-lower" else f"and {whole(down)} go down"
     late = "" if is_fresh else " Attempts came after the preview: they are replayed too, and may change besides."
-    flips = f"{wording.counted(len(p.flips), 'state')} of the tracker change"
+    flips = f"{counted(len(p.flips), 'state')} of the tracker change"
     return (
-        f"Points of {wording.counted(up, 'verdict')} go up {by_rule}; {flips}.{late}",
+        f"Points of {counted(up, 'verdict')} go up {by_rule}; {flips}.{late}",
         "Graders replay what the preview has not, behind students' hand-ins, and then append everything in one transaction.",
         "Every changed result shows your reason to its student. The first try stays the first try.",
         "The records are only appended to: the regrade can be undone, and that is appended as well.",
@@ -129,7 +135,8 @@ def under_way(catalog: Catalog, order: Order | None, n_left: int) -> UnderWay | 
     if order is None:
         return None
     n_done = max(0, order.n_attempts - n_left)
-    done, share = f"{n_done} of {wording.counted(order.n_attempts, 'attempt')} replayed", 100 * n_done // max(order.n_attempts, 1)
+    done = f"{whole(n_done)} of {counted(order.n_attempts, 'attempt')} replayed"
+    share = 100 * n_done // max(order.n_attempts, 1)
     return UnderWay(catalog.name(order.assignment), Moment.of(order.at), order.by, order.rule, order.reason, done, share)
 
 
@@ -153,7 +160,7 @@ def _by_exercise(changes: Sequence[Change]) -> Iterable[tuple[str, ...]]:
         by[c.exercise].append(c)
     for exercise, of in sorted(by.items()):
         up, down = sum(c.gain > 0 for c in of), sum(c.gain < 0 for c in of)
-        yield exercise, str(len(of)), str(up), str(down), _gain(sum(c.gain for c in of))
+        yield exercise, *map(whole, (len(of), up, down)), _gain(sum(c.gain for c in of))
 
 
 def _change(c: Change, names: Mapping[str, str]) -> tuple[str, ...]:

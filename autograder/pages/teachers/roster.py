@@ -105,7 +105,7 @@ def roster_page(
         lines=tuple(
             _line(student, name, n_handed_in.get(student.pseudonym, 0), extensions, n_assignments) for student, name in found.lines
         ),
-        shown=f"{view.first + 1} to {view.first + len(found.lines)} of {found.n}" if found.lines else "nobody",
+        shown=f"{view.first + 1} to {view.first + len(found.lines)} of {wording.whole(found.n)}" if found.lines else "nobody",
         parts=tuple(Choice(str(n), view.query(n), n == view.part) for n in _near(view.part, n_parts)) if n_parts > 1 else (),
         snapshot=snapshot,
     )

@@ -92,7 +92,7 @@ def stuck_page(
         asked=asked,
         least=LEAST_TRIES,
         lines=tuple(_line(survey, s, names, words.get((s.pseudonym, s.exercise))) for s in shown),
-        more=f"{n_more} more are stuck somewhere." if n_more else "",
+        more=f"{wording.whole(n_more)} more are stuck somewhere." if n_more else "",
         missing=missing,
         snapshot=snapshot_of(survey),
     )
@@ -111,7 +111,7 @@ def missing(catalog: Catalog, assignment: str, found: Roll, is_over: bool) -> Mi
         is_over=is_over,
         n=wording.counted(found.n, "student"),
         names=tuple((name, student.pseudonym) for student, name in found.lines),
-        more=f"and {n_more} more" if n_more else "",
+        more=f"and {wording.whole(n_more)} more" if n_more else "",
         action=action,
     )
 
