@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from autograder.pages import wording
 from autograder.pages.estimates import STATES
-from autograder.pages.wording import Mark, Moment
+from autograder.pages.wording import Mark, Moment, counted
 from autograder.progress import State
 from autograder.progress.decisions import APPEALED, CLEARED, EXCLUDED, HEARD, HUMAN, INCLUDED, REVIEWED
 from autograder.progress.inputs import EVALUATED, EVALUATION
@@ -86,7 +86,8 @@ def _words(kind: str, said: Mapping[str, Any]) -> tuple[Mark, str]:
     if kind == APPEALED:
         return _KINDS[kind], ": ".join(x for x in (f"{said.get('wish', '')} {about}".strip(), reason) if x)
     if kind == EVALUATION:
-        return _KINDS[kind], f"{said['n_students']} students, {said['n_first_tries']} first tries, policy {said['policy']}"
+        n, tries = counted(said["n_students"], "student"), counted(said["n_first_tries"], "first try", "first tries")
+        return _KINDS[kind], f"{n}, {tries}, policy {said['policy']}"
     if kind == SHORTLIST:
         return _KINDS[kind], f"{said['n_invited']} invited, {said['expected_false']:.1f} expected false, for {said['date']}"
     if kind == SHORTLISTED:
