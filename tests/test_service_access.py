@@ -75,6 +75,7 @@ EXPECTED: dict[str, tuple[str, dict[str, tuple]]] = {
     f"teaching/wishes/{ID}/answer": ("teaching/wishes/1/answer", {"POST": (INSTRUCTORS, 404)}),
     "teaching/roster": ("teaching/roster", {"GET": (INSTRUCTORS, 200)}),
     f"teaching/roster/{ID}": ("teaching/roster/{pseudonym}", {"GET": (INSTRUCTORS, 200)}),
+    f"teaching/roster/{ID}/attempt/{ID}": ("teaching/roster/{pseudonym}/attempt/{attempt}", {"GET": (INSTRUCTORS, 200)}),
     f"teaching/roster/{ID}/extend": ("teaching/roster/{pseudonym}/extend", {"POST": (INSTRUCTORS, 400)}),  # says no time
     f"teaching/roster/{ID}/take-back": ("teaching/roster/{pseudonym}/take-back", {"POST": (INSTRUCTORS, 400)}),  # there is none
     "teaching/regrades": ("teaching/regrades", {"GET": (INSTRUCTORS, 200)}),
@@ -110,7 +111,7 @@ AS_DATA = (
     *("me", "me/progress", "me/transcripts", f"me/attempt/{ID}", "overview", "comparison", "calibration", "flags", "exports"),
     *("mentees", f"mentees/{ID}", "cohort", f"cohort/student/{ID}", f"cohort/student/{ID}/attempt/{ID}", "grading", "teaching"),
     *(f"teaching/assignment/{ID}", "teaching/exercises", f"teaching/exercises/{ID}/{ID}", "teaching/stuck", "teaching/roster"),
-    *(f"teaching/roster/{ID}", "teaching/regrades", f"teaching/regrades/{ID}"),
+    *(f"teaching/roster/{ID}", f"teaching/roster/{ID}/attempt/{ID}", "teaching/regrades", f"teaching/regrades/{ID}"),
 )
 EXPECTED |= {f"api/v1/pages/{p}": (f"api/v1/pages/{EXPECTED[p][0]}", {"GET": EXPECTED[p][1]["GET"]}) for p in AS_DATA}
 

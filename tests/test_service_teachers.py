@@ -193,6 +193,23 @@ def test_a_bad_extension_is_refused_in_words(
     assert Extensions(desk.ledger).all() == ()
 
 
+def test_an_instructor_opens_the_attempt_that_is_asked_about(world: World, desk: Desk, term: cohort_world.World) -> None:
+    """From the student's dates, with what the student was told; looking is recorded; nobody is shown another's as theirs."""
+    who, other = term.pseudonyms["priya"], term.pseudonyms["bela"]
+    attempt = desk.ledger.results(who)[-1].latest.attempt.id
+    address = f"teaching/roster/{who}/attempt/{attempt}"
+    assert address in world.ask(f"teaching/roster/{who}", "instructor").body
+
+    shown = text(world, address)
+
+    assert "handed in by priya" in shown
+    assert attempt in shown
+    event = desk.ledger.events(kinds=["person.viewed"])[-1]
+    assert (event.actor, event.subject, event.payload) == ("ines", who, {"page": "attempt", "attempt": attempt})
+    assert world.ask(f"teaching/roster/{other}/attempt/{attempt}", "instructor").status == 404
+    assert world.ask(f"teaching/roster/nobody/attempt/{attempt}", "instructor").status == 404
+
+
 def test_looking_at_a_students_dates_is_recorded(world: World, desk: Desk, term: cohort_world.World) -> None:
     """Who looked, at whom; a student who does not exist is no page."""
     text(world, f"teaching/roster/{term.pseudonyms['priya']}")

@@ -42,6 +42,7 @@ PAGES: Sequence[tuple[str, str]] = (
     ("instructor", "teaching/roster"),
     ("instructor", "teaching/roster?q=77&part=2"),
     ("instructor", "teaching/roster/{who}"),
+    ("instructor", "teaching/roster/{who}/attempt/{attempt}"),
     ("instructor", "teaching/regrades"),
     ("instructor", "teaching/regrades/a16_topic"),
     ("instructor", "teaching/regrade-state"),

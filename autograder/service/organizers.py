@@ -116,10 +116,9 @@ class PersonAttempt(OfficePage):
 
     async def get(self, pseudonym: str, attempt_id: str) -> None:
         page = await self.ask(self.office.attempt, pseudonym, attempt_id, self.who.name)
-        if page is None:
-            raise web.HTTPError(404)
         back = f"{self.settings['prefix']}cohort/student/{pseudonym}"
-        self.place("attempt.html", page=page, own=False, reported="", back=back, back_text=page.name, here="cohort")
+        name = page.name if page else ""
+        self.show_page("attempt.html", page, own=False, reported="", back=back, back_text=name, here="cohort")
 
 
 class Review(OfficePage):

@@ -84,6 +84,7 @@ _ROUTES: tuple[Route, ...] = (
     _route(f"teaching/wishes/{_ID}/answer", teachers.AnswerWish, POST=GRADE),
     _page("teaching/roster", teachers.Roster, GET=GRADE),
     _page(f"teaching/roster/{_ID}", teachers.Enrolled, GET=GRADE),
+    _page(f"teaching/roster/{_ID}/attempt/{_ID}", teachers.EnrolledAttempt, GET=GRADE),
     _route(f"teaching/roster/{_ID}/extend", teachers.Extend, POST=GRADE),
     _route(f"teaching/roster/{_ID}/take-back", teachers.TakeBack, POST=GRADE),
     _page("teaching/regrades", teachers.Regrades, GET=GRADE),

@@ -55,6 +55,7 @@ class DueLine:
     extended: Annotated[str, "Until when it is extended for this student; empty when it is not."]
     in_file: Annotated[bool, "Whether that extension stands in course.toml, where alone it can be taken back."]
     handed_in: Annotated[str, "Attempts and points of the newest."]
+    attempt: Annotated[str, "The newest attempt's number; empty when there is none."]
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def due_lines(
                 due=Moment.of(due) if due else None,
                 extended=Moment.of(due).text if due and is_extended else "",
                 in_file=is_extended and a.id not in by_event,
-                handed_in=_handed_in(rows.get(a.id)),
+                handed_in=_handed_in(row := rows.get(a.id)),
+                attempt=row.attempt if row else "",
             )
         )
     return tuple(lines)
