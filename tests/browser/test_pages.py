@@ -25,6 +25,11 @@ pytestmark = [
 
 LOOKS = [f"{page} {look}" for page in pages() for look in ("light", "dark")]
 SHOWN = sampled(LOOKS, 8)
+# Those with the most columns always, any other now and then.
+DENSE = ["student me", "instructor teaching/stuck"]
+FITTED = [*DENSE, *sampled([p for p in pages() if p not in DENSE], 2)]
+A4 = 718  # the paper's width within margins of 1 cm, in CSS pixels
+WIDE = "[...document.querySelectorAll('.card, .figure')].filter(c => c.scrollWidth > c.clientWidth + 1).map(c => c.innerText)"
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +54,21 @@ def test_a_page_can_be_read_by_everybody(place: tuple[Looking, dict[str, str]], 
     expect(page.get_by_text("Skip to the content")).to_be_focused()
     # A page that does not exist for this role is an error page, and the console says so.
     assert [text for text in found if answer.status == 200] == []
+    page.close()
+
+
+@pytest.mark.parametrize("one", FITTED)
+def test_no_card_is_wider_than_its_place(place: tuple[Looking, dict[str, str]], one: str) -> None:
+    """From a small phone over tablets to a desk, and on A4 paper, where nothing can be scrolled."""
+    at, real = place
+    role, address = one.split(" ")
+    page = at.page(role)
+    page.goto(at.address(address.format(**real)))
+    for width in (360, 640, 700, 820, 1000, A4):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(media="print" if width == A4 else "screen")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(WIDE) == [], f"at {width} px"
     page.close()
 
 
