@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
@@ -39,8 +40,9 @@ class Admitted:
         part.replace(path)
 
     def _path(self, assignment: str, build: str, tier: str) -> Path:
-        return self._folder / f"{assignment}-{build}-{tier}-{self._machine()}.json"
+        return self._folder / f"{assignment}-{build}-{tier}-{self._machine}.json"
 
+    @cached_property
     def _machine(self) -> str:
         """Name this kind of machine: seconds of a faster one must not limit what runs on a slower one."""
         try:

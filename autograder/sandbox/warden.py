@@ -164,18 +164,23 @@ class Warden:
     def _make_group(self, limits: Limits) -> Group | None:
         if self.cgroups is None:
             return None
-        spare = self._spare.get((limits.memory_bytes, limits.processes))
-        if spare:
-            return spare.pop()
+        spare = self._spare.setdefault((limits.memory_bytes, limits.processes), [])
+        for group in spare:
+            if group.renew():
+                spare.remove(group)
+                return group
         return self.cgroups.make(f"{GROUP_PREFIX}{os.getpid()}-{next(_NUMBERS)}", limits.memory_bytes, limits.processes)
 
     def _put_back(self, group: Group, limits: Limits) -> None:
-        """Keep an empty group for the next job with the same limits: making one costs the kernel a millisecond."""
+        """Keep a group for a later job with the same limits: making one costs the kernel a millisecond.
+
+        Its last process may still be dying, which nobody waits for here: whether it is empty is seen when it is wanted.
+        """
         spare = self._spare.setdefault((limits.memory_bytes, limits.processes), [])
-        if self._closed or len(spare) >= MAX_SPARE or not group.renew():
-            group.remove()
-        else:
-            spare.append(group)
+        group.kill()
+        spare.append(group)
+        while len(spare) > (0 if self._closed else MAX_SPARE):
+            spare.pop(0).remove()
 
 
 def _wait_until_born(status: socket.socket) -> tuple[int, int]:
