@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import struct
@@ -19,6 +20,7 @@ from autograder.sandbox.protocol import (
     Caps,
     Frame,
     Message,
+    ReadAhead,
     Unsendable,
     WireError,
     decode,
@@ -26,6 +28,7 @@ from autograder.sandbox.protocol import (
     read_frame,
 )
 from autograder.sandbox.protocol.encode import DTYPES
+from autograder.sandbox.protocol.frames import AT_ONCE_BYTES, HEADER_BYTES
 from tests.hostile.attacks_line import COLLIDING
 
 
@@ -294,6 +297,37 @@ def test_any_header_is_read_or_refused_before_anything_is_allocated(head):
     huge = struct.pack("<4sIQ", b"ANS1", 10, 1 << 60)
     with pytest.raises(WireError):
         read_frame(lambda n: bytearray(huge[:n]), FROM_PLAYER)
+
+
+@given(st.lists(st.integers(0, 200_000), max_size=6), st.lists(st.integers(1, 90_000), min_size=1, max_size=8))
+@settings(max_examples=200, deadline=None)
+def test_a_stream_is_read_ahead_and_nothing_is_lost(asked, pieces):
+    """However the bytes arrive, each read gives the next ones, and waits for no byte beyond them."""
+    data = memoryview(np.random.default_rng(0).bytes(sum(asked)))
+    sizes, at = itertools.cycle(pieces), 0
+
+    def receive(view):
+        nonlocal at
+        n = min(next(sizes), len(view), len(data) - at)
+        assert n > 0, "a read beyond the end would wait for ever"
+        view[:n] = data[at : at + n]
+        at += n
+        return n
+
+    stream, got = ReadAhead(receive), []
+    for n in asked:
+        got.append(stream.read(n))
+    assert b"".join(got) == data
+    assert [len(part) for part in got] == asked
+
+
+def test_a_message_is_sent_in_one_piece_and_a_large_body_is_not_copied():
+    """A second piece would wake the other end for the first, and it would wait again."""
+    small, large = Frame(True, b"{}", bytes(AT_ONCE_BYTES)), Frame(True, b"{}", bytes(AT_ONCE_BYTES + 1))
+    assert len(small.parts()) == 1
+    assert [part.obj for part in large.parts()][1] is large.body
+    assert small.pack()[HEADER_BYTES:] == small.json + small.body
+    assert large.pack()[HEADER_BYTES:] == large.json + large.body
 
 
 SEED_VALUES = [

@@ -36,6 +36,14 @@ def nested(x):
 def in_place(x):
     return x.mul_(3)
 
+class Lazy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.LazyLinear(2)
+
+    def forward(self, x):
+        return self.lin(x)
+
 class Net(nn.Module):
     def __init__(self, n, act=nn.ReLU):
         super().__init__()
@@ -208,6 +216,22 @@ def test_a_module_computes_what_torch_computes(student):
     leaves = dict(m.named_parameters())
     torch.testing.assert_close(leaves["lin.weight"].grad, own[0].weight.grad)
     assert m.param_table() == [("lin.weight", (4, 4), True), ("lin.bias", (4,), True)]
+
+
+def test_a_modules_table_is_of_now(student):
+    """It comes with the module; after anything else it is asked for again."""
+    m = student.module("Net", 4)
+    assert m.param_table() == [("lin.weight", (4, 4), True), ("lin.bias", (4,), True)]
+    m.set("lin", nn.Parameter(torch.ones(2)))
+    assert m.param_table() == [("lin", (2,), True)]
+
+
+def test_a_module_whose_parameters_have_no_shape_yet_is_made(student):
+    """What a lazy module holds is known when weights were loaded, and making it does not fail for that."""
+    m = student.module("Lazy")
+    m.load_state_dict({"lin.weight": torch.ones(2, 5), "lin.bias": torch.zeros(2)})
+    assert torch.equal(m(torch.ones(3, 5)), torch.full((3, 2), 5.0))
+    assert m.param_table() == [("lin.weight", (2, 5), True), ("lin.bias", (2,), True)]
 
 
 def test_an_optimizer_in_the_referee_trains_the_students_module(student):

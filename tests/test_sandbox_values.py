@@ -283,6 +283,27 @@ def test_objects_are_bounded(slot):
             box.student.fn("f")(MAX_OBJECTS + 1)
 
 
+NET = """
+import autograder.sandbox.player as player
+from torch import nn
+class Net(nn.Linear):
+    def __init__(self, table):
+        super().__init__(1, 1)
+        player.param_table = lambda value: table
+"""
+
+
+@pytest.mark.parametrize(
+    "table", [7, [7], [["w", 3, True]], [["w", [-1], True]], [["w", [1.5], True]], [[0, [1], True]], [["w", [1], 1]]]
+)
+def test_a_modules_table_is_read_with_care(slot, table):
+    """What the player says of a module is names, sizes and truths, or the box is dead."""
+    with slot.open_box([Cell("a", NET)]) as box:
+        assert box.student.module("Net", [["of another", [1], True]]).param_table() == [("of another", (1,), True)]
+        with pytest.raises(Tampered):
+            box.student.module("Net", table)
+
+
 ENDLESS = """
 import torch
 def values(n):

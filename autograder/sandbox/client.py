@@ -40,9 +40,13 @@ class RemoteStudent:
         return call
 
     def module(self, name: str, *args: Any, **kwargs: Any) -> RemoteModule:
-        made = self._call(name, args, kwargs, "handle")
+        answer = self._call(name, args, kwargs, "module")
+        if type(answer) is not list or len(answer) != 2:
+            self._link.refuse("not a module and its parameters")
+        made, table = answer
         if not isinstance(made, RemoteModule):
             raise StudentError("TypeError", f"{name}(...) is a {getattr(made, 'type_name', 'plain value')}, not a torch Module")
+        made.claim(table)
         return made
 
     def make(self, name: str, *args: Any, **kwargs: Any) -> RemoteObject:

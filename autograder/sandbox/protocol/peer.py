@@ -101,6 +101,11 @@ class Peer(ABC):
             return self._answer(call, "raised", self.answer_error(e)).frame
         return answered.frame
 
+    @property
+    def last_call(self) -> int:
+        """The number of the latest call that this end made: nothing has changed there since, if it is still the same."""
+        return self._next_id - 2
+
     def received(self, frame: Frame) -> None:
         """Hear of each frame before it is read."""
         return
