@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autograder.grading.grade import Grader
+from autograder.grading.grade import Budget, Grader
 from autograder.sandbox.box import Slot
 from autograder.sandbox.fresh import FreshSlot
 from autograder.sandbox.inprocess import open_in_process
@@ -26,12 +26,14 @@ TRUSTED = {
 SAME = ("forging: ", "deceiving: ", "line: ", "player: ", "state: ", "reading: ")
 HOSTILE = {name: source for name, source in catalogue.ALL.items() if name.startswith(SAME)}
 TOGETHER = {**TRUSTED, **HOSTILE}
-N_SAMPLED = 3  # attacks in one run of the tests; all of them with everything
+N_SAMPLED = 2  # of each kind in one run of the tests; all of them with everything
+# A fresh interpreter imports torch on the student's time.
+FRESH = Budget(alone_floor_s=5.0, notebook_floor_s=0.0, wall_per_cpu=3.0)
 
 
-def verdicts(open_box, double: str) -> list[tuple]:
+def verdicts(open_box, double: str, budget: Budget = FRESH) -> list[tuple]:
     """Return (status, points, statuses of the checks) by exercise."""
-    grader = Grader(world.bundle(), open_box, "C", SECRET)
+    grader = Grader(world.bundle(), open_box, "C", SECRET, budget=budget)
     graded = grader.grade(compose(world.bundle().manifest, {**tiny.REFERENCE, world.DOUBLE: double}), "s")
     return [(v.status, v.points, tuple(c.status for c in v.checks)) for v in graded.verdicts]
 
@@ -55,11 +57,11 @@ def test_the_box_says_what_this_process_says(slot, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*TRUSTED, *sorted(sampled(list(HOSTILE), N_SAMPLED))])
+@pytest.mark.parametrize("name", [name for kind in (TRUSTED, HOSTILE) for name in sampled(list(kind), N_SAMPLED)])
 def test_a_fresh_interpreter_says_what_a_warm_fork_says(slot, fresh, name):
     """What the fork inherits changes no verdict: reference, mutants and hostile samples."""
     source = TOGETHER[name]
-    ours, theirs = (verdicts(s.open_box, source) for s in (slot, fresh))
+    ours, theirs = verdicts(slot.open_box, source, world.BUDGET), verdicts(fresh.open_box, source)
     if name in HOSTILE:
         # Its own checks may end in another way: how soon a loop is stopped, say. What it earns is the same.
         ours, theirs = ([(points, status if points else None) for status, points, _ in v] for v in (ours, theirs))

@@ -16,8 +16,9 @@ from autograder.submission.compose import compose
 from tests import tiny
 
 DOUBLE, QUADRUPLE, SCALER = "x1_tiny.double", "x1_tiny.quadruple", "x1_tiny.scaler"
-# Tight, so that a loop costs little; the honest parts need a hundredth of it.
-BUDGET = Budget(shared_floor_s=0.3, alone_floor_s=0.35)
+# Tight, so that what never ends costs little: a loop 2 s of CPU, a sleep, which is tried twice, 9 s of waiting. The honest
+# parts need a thirtieth of it; of what ends, the longest (an exception of a gigabyte) has time to do its harm.
+BUDGET = Budget(shared_floor_s=0.3, alone_floor_s=1.6, notebook_floor_s=0.0, wall_per_cpu=2.5)
 
 
 @functools.cache
