@@ -5,7 +5,6 @@ The full proof of the hidden checks is `bootcamp check i1_hooks_patching` (20 se
 
 from __future__ import annotations
 
-import ast
 import json
 from typing import Any
 
@@ -18,6 +17,7 @@ from autograder.grading.verdict import Status
 from autograder.sandbox.box import Limits, Slot
 from autograder.sandbox.inprocess import open_in_process
 from solutions import i1_hooks_patching as reference
+from tests.lesson_checks import lines_of
 from tests.lesson_world import lesson, load_module, outcome
 from tests.sample import ALL, sampled
 
@@ -134,12 +134,6 @@ def test_every_named_check_kills_alone_and_says_why(name: str) -> None:
                 assert found.status is not Status.PASS, f"{check.name} accepts: {mutant.label}"
                 assert 0 < len(found.hint) <= 600, found.hint
                 assert not any(line in found.hint + mutant.hint for line in secret), found.hint
-
-
-def lines_of(source: str) -> set[str]:
-    """Return what is code in the definitions and long enough to give something away."""
-    statements = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Assign | ast.AugAssign | ast.Return)]
-    return {line for s in statements for line in ast.unparse(s).splitlines() if len(line.strip()) > 16}
 
 
 def test_checks_are_few_and_every_one_can_fail() -> None:

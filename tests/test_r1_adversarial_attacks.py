@@ -5,21 +5,17 @@ The full proof of the hidden checks is `bootcamp check r1_adversarial_attacks` (
 
 from __future__ import annotations
 
-import ast
 import json
 from functools import cache
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from autograder.grading.checks import Variant
-from autograder.grading.verdict import Status
-from autograder.sandbox.inprocess import open_in_process
 from solutions import r1_adversarial_attacks as reference
-from tests.lesson_world import lesson, load_module, outcome
+from tests.lesson_checks import refused, rejected
+from tests.lesson_world import lesson, load_module
 from tests.sample import ALL, sampled
 
 ID = "r1_adversarial_attacks"
@@ -90,44 +86,14 @@ def test_a_plausible_wrong_answer_is_told_its_slip(name: str, label: str, guess:
 @pytest.mark.parametrize("name", sampled(list(POINTS), 4))
 def test_hidden_checks_tell_right_from_wrong(name: str) -> None:
     """On one draw the reference and the alternatives pass, and each named check rejects its mutant, in words that may be shown."""
-    variants = [v for v in R1.bundle.variants if v.exercise == f"{ID}.{name}"]
-    mutants, others = [v for v in variants if v.caught_by], [v for v in variants if not v.caught_by]
+    mutants, others = R1.variants(name, right=False), R1.variants(name, right=True)
     assert len(mutants) >= 12
     assert len(others) >= 2
-    assert accepted(R1.bundle.program(), name) == []
+    assert refused(R1, name) == []
     for other in others:
-        assert accepted(R1.bundle.program({other.exercise: R1.bundle.variant_source(other)}), name) == [], other.label
+        assert refused(R1, name, other) == [], other.label
     for mutant in mutants[:: 1 if ALL or name not in COSTLY else 4]:
-        assert rejected(mutant), f"survives: {mutant.label}"
-
-
-def accepted(program: Any, name: str) -> list[tuple[str, str]]:
-    """Return what went wrong, by check."""
-    with open_in_process(program) as box:
-        assert box.failures == {}
-        found = {c.name: outcome(box.student, c, "r1") for c in R1.bundle.checks[f"{ID}.{name}"]}
-    return [(check, o.hint) for check, o in found.items() if o.status is not Status.PASS]
-
-
-def rejected(mutant: Variant) -> bool:
-    """Say whether a check that the mutant names rejects it; its words are asserted to be fit to be shown."""
-    secret = lines_of(R1.bundle.reference[mutant.exercise])
-    named = [c for c in R1.bundle.checks[mutant.exercise] if c.name in mutant.caught_by]
-    assert len(named) == len(mutant.caught_by)
-    with open_in_process(R1.bundle.program({mutant.exercise: R1.bundle.variant_source(mutant)})) as box:
-        for check in named:
-            found = outcome(box.student, check, "r1")
-            if found.status is not Status.PASS:
-                assert 0 < len(found.hint) <= 600, found.hint
-                assert not any(line in found.hint + mutant.hint for line in secret), found.hint
-                return True
-    return False
-
-
-def lines_of(source: str) -> set[str]:
-    """Return what is code in the definitions and long enough to give something away."""
-    statements = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Assign | ast.AugAssign | ast.Return)]
-    return {line for s in statements for line in ast.unparse(s).splitlines() if len(line.strip()) > 16}
+        assert rejected(R1, mutant), f"survives: {mutant.label}"
 
 
 def test_checks_are_few_and_every_one_can_fail() -> None:

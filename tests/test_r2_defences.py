@@ -5,7 +5,6 @@ The full proof of the hidden checks is `bootcamp check r2_defences` (20 seeds); 
 
 from __future__ import annotations
 
-import ast
 import json
 from typing import Any
 
@@ -15,14 +14,13 @@ import torch
 from torch import nn
 
 from autograder.grading.admission import admit
-from autograder.grading.checks import Variant
 from autograder.grading.grade import Grader
 from autograder.grading.mirror import mirror
-from autograder.grading.verdict import Status
 from autograder.sandbox.box import Slot
 from autograder.sandbox.inprocess import open_in_process
 from autograder.submission.model import Cell
-from tests.lesson_world import lesson, load_module, outcome
+from tests.lesson_checks import refused, rejected
+from tests.lesson_world import lesson, load_module
 from tests.sample import sampled
 
 ID = "r2_defences"
@@ -94,42 +92,12 @@ def test_hidden_checks_tell_right_from_wrong(name: str) -> None:
     mutants, others = R2.variants(name, right=False), R2.variants(name, right=True)
     assert len(mutants) >= 9
     assert len(others) >= 2
-    assert accepted(R2.bundle.program(), name) == []
+    assert refused(R2, name) == []
     for other in others:
         spared = () if other.label in sampled([o.label for o in others], 1) else (TRAINS,)
-        program = R2.bundle.program({other.exercise: R2.bundle.variant_source(other)})
-        assert accepted(program, name, spared) == [], other.label
+        assert refused(R2, name, other, spared) == [], other.label
     for mutant in mutants:
-        assert rejected(mutant), f"survives: {mutant.label}"
-
-
-def accepted(program: Any, name: str, spared: tuple[str, ...] = ()) -> list[tuple[str, str]]:
-    """Return what went wrong, by check."""
-    with open_in_process(program) as box:
-        assert box.failures == {}
-        found = {c.name: outcome(box.student, c, "r2") for c in R2.hidden(name) if c.name not in spared}
-    return [(check, o.hint) for check, o in found.items() if o.status is not Status.PASS]
-
-
-def rejected(mutant: Variant) -> bool:
-    """Say whether a check that the mutant names rejects it; its words are asserted to be fit to be shown."""
-    secret = lines_of(R2.bundle.reference[mutant.exercise])
-    named = [c for c in R2.bundle.checks[mutant.exercise] if c.name in mutant.caught_by]
-    assert len(named) == len(mutant.caught_by)
-    with open_in_process(R2.bundle.program({mutant.exercise: R2.bundle.variant_source(mutant)})) as box:
-        for check in named:
-            found = outcome(box.student, check, "r2")
-            if found.status is not Status.PASS:
-                assert 0 < len(found.hint) <= 600, found.hint
-                assert not any(line in found.hint + mutant.hint for line in secret), found.hint
-                return True
-    return False
-
-
-def lines_of(source: str) -> set[str]:
-    """Return what is code in the definitions and long enough to give something away."""
-    statements = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Assign | ast.AugAssign | ast.Return)]
-    return {line for s in statements for line in ast.unparse(s).splitlines() if len(line.strip()) > 16}
+        assert rejected(R2, mutant), f"survives: {mutant.label}"
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from autograder.home import Home
@@ -30,6 +31,12 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# For `pytestmark` in every file that looks through Chromium.
+IN_CHROMIUM = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"the browser tests need {CHROMIUM}: apt-get install chromium"),
+]
 ACCOUNTS = Accounts(cohort_world.NAMES, ("ines",), ("olga",), ("mila",))
 # Two busy cores make everything slow; what never comes is a failure all the same.
 PATIENCE_MS = 60_000

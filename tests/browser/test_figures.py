@@ -15,14 +15,10 @@ from autograder.service.desk import Desk
 from tests import cohort_world
 from tests.browser.axe import findings
 from tests.browser.looking import Looking, looking
-from tests.browser.stage import CHROMIUM
+from tests.browser.stage import IN_CHROMIUM
 from tests.browser.test_hub import complaints
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"the browser tests need {CHROMIUM}: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 
 
 @pytest.fixture(scope="module")

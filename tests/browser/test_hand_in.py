@@ -28,13 +28,9 @@ pytest.importorskip("playwright.sync_api", reason="the browser tests need playwr
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.browser.stage import CHROMIUM, FLAGS, PATIENCE_MS, ROOT, Stage, free_port
+from tests.browser.stage import CHROMIUM, FLAGS, IN_CHROMIUM, PATIENCE_MS, ROOT, Stage, free_port
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"the browser tests need {CHROMIUM}: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 
 expect.set_options(timeout=PATIENCE_MS)
 ID, EXERCISE, WRONG = "f1_tensors", "pairwise_sq_dists", "bilinear"

@@ -14,13 +14,9 @@ pytest.importorskip("playwright.sync_api", reason="the browser tests need playwr
 
 from playwright.sync_api import ConsoleMessage, Page, expect
 
-from tests.browser.stage import CHROMIUM, PATIENCE_MS, Stage, staged
+from tests.browser.stage import IN_CHROMIUM, PATIENCE_MS, Stage, staged
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"the browser tests need {CHROMIUM}: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 
 expect.set_options(timeout=PATIENCE_MS)
 

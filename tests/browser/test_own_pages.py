@@ -18,15 +18,11 @@ from autograder.service.desk import Desk
 from tests import cohort_world
 from tests.browser.axe import findings
 from tests.browser.looking import PHONE, Looking, looking
-from tests.browser.stage import CHROMIUM, PATIENCE_MS
+from tests.browser.stage import IN_CHROMIUM, PATIENCE_MS
 from tests.browser.test_hub import complaints
 from tests.cohort_world import NOW
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"the browser tests need {CHROMIUM}: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 
 expect.set_options(timeout=PATIENCE_MS)
 

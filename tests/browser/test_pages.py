@@ -13,15 +13,11 @@ from playwright.sync_api import expect
 from tests.browser.axe import findings, pages
 from tests.browser.furnished import furnished
 from tests.browser.looking import DESKTOP, PHONE, Looking
-from tests.browser.stage import CHROMIUM
+from tests.browser.stage import IN_CHROMIUM
 from tests.browser.test_hub import complaints
 from tests.sample import sampled
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"the browser tests need {CHROMIUM}: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 
 LOOKS = [f"{page} {look}" for page in pages() for look in ("light", "dark")]
 SHOWN = sampled(LOOKS, 8)
