@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,9 +80,18 @@ def test_a_referee_and_its_player_take_turns_on_their_workers_core(pool: Pool):
 
 def test_a_core_is_kept_to_only_where_each_has_its_worker():
     """Fewer workers than cores might all stand on the cores that others fill, and leave the rest idle."""
-    assert cores_for(2, {3, 1}) == [1, 3]
-    assert cores_for(1, {3, 1}) == [None]
-    assert cores_for(3, {3, 1}) == [None, None, None]
+    assert sorted(cores_for(2, {3, 1}, "a:1")) == [1, 3]
+    assert cores_for(1, {3, 1}, "a:1") == [None]
+    assert cores_for(3, {3, 1}, "a:1") == [None, None, None]
+
+
+def test_several_pools_do_not_all_begin_with_the_same_core():
+    """One job goes to a pool's first worker: graders in several containers would fill one core and leave the others idle."""
+    given = [cores_for(4, {4, 5, 6, 7}, f"host{n}:17") for n in range(64)]
+    firsts = Counter(cores[0] for cores in given)
+    assert all(sorted(cores) == [4, 5, 6, 7] for cores in given)
+    assert set(firsts) == {4, 5, 6, 7}
+    assert max(firsts.values()) < 32
 
 
 @pytest.mark.parametrize(

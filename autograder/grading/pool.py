@@ -7,12 +7,14 @@ is lost (a zygote, the trunk of the referees) is started again where it is next 
 from __future__ import annotations
 
 import os
+import socket
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from zlib import crc32
 
 from autograder.course import load
 from autograder.errors import InfraError
@@ -42,7 +44,8 @@ class Pool:
         budget: Budget = Budget(),  # noqa: B008
     ) -> None:
         self.referees = Referees(load(course_root), seed, admitted_dir, env or {}, budget)
-        self.workers = [Worker(self.referees, core) for core in cores_for(n_workers, os.sched_getaffinity(0))]
+        cores = cores_for(n_workers, os.sched_getaffinity(0), f"{socket.gethostname()}:{os.getpid()}")
+        self.workers = [Worker(self.referees, core) for core in cores]
         self._ended: list[Finished] = []
 
     @property
@@ -126,12 +129,16 @@ class Pool:
         self.close()
 
 
-def cores_for(n_workers: int, cores: Collection[int]) -> list[int | None]:
+def cores_for(n_workers: int, cores: Collection[int], pool: str) -> list[int | None]:
     """Return the core that each worker keeps to: one each where they are as many as the cores, else none.
 
-    So that no core is left idle, whatever else runs on the machine.
+    So that no core is left idle, whatever else runs on the machine. The first worker gets the first job; which core is its own
+    comes from the pool's name, or several pools on one machine would all fill the same core first.
     """
-    return [*sorted(cores)] if len(cores) == n_workers else [None] * n_workers
+    if len(cores) != n_workers:
+        return [None] * n_workers
+    ordered, start = sorted(cores), crc32(pool.encode()) % n_workers
+    return [*ordered[start:], *ordered[:start]]
 
 
 def grade_all(
