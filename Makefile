@@ -62,7 +62,7 @@ test-all: $(READY) system lint check ## the same, with nothing sampled
 
 # Minutes the first time (images with torch), and kept in var/containers for the next.
 .PHONY: test-containers
-test-containers: $(READY) system ## the stack of docker/compose in real containers (root, podman, podman-compose, debootstrap, runc)
+test-containers: $(READY) system ## the stack of docker/compose, and docker/machine under systemd, in real containers (root, podman, podman-compose, debootstrap, runc)
 	@BOOTCAMP_TEST_CONTAINERS=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -rA -p no:cacheprovider tests/containers
 
 .PHONY: bench-path

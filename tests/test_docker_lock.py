@@ -117,7 +117,7 @@ def test_nothing_is_installed_but_by_hash(path: str) -> None:
     assert len(lines) >= 3
     for line in lines:
         assert "--no-deps" in line, line
-        ours = any(word in line for word in ("TORCH_PIP", "/opt/engine", '"$source"'))
+        ours = any(word in line for word in ("TORCH_PIP", "/opt/engine", '"$copy"'))
         assert ours or ("--require-hashes" in line and "docker/lock/" in text), line
         assert "--only-binary :all:" in line or "--no-build-isolation" in line, line
 

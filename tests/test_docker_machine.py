@@ -89,7 +89,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespac
     path, c = MACHINE / "jupyterhub_config.py", Config()
     space: dict[str, Any] = {"get_config": lambda: c, "__file__": str(path), "__name__": "jupyterhub_config"}
     exec(compile(path.read_text("utf-8"), str(path), "exec"), space)
-    return types.SimpleNamespace(c=c, **{k: space[k] for k in ("dress", "make_user", "OnePerUser")})
+    return types.SimpleNamespace(c=c, **{k: space[k] for k in ("dress", "make_user", "unix_name", "OnePerUser")})
 
 
 def spawner_of(hub: types.SimpleNamespace, name: str, role: str) -> Any:
@@ -115,6 +115,29 @@ def test_nobody_becomes_a_user_of_the_machine(hub: types.SimpleNamespace, monkey
     assert student.mem_limit == 1 << 30
 
 
+def test_a_right_that_is_taken_away_goes_with_the_next_start(hub: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub keeps a spawner whose last stop failed: nothing that an instructor's start set may outlive the role."""
+    monkeypatch.setitem(hub.dress.__globals__, "make_user", lambda name: None)
+    spawner, new = spawner_of(hub, "ines", "instructor"), spawner_of(hub, "ines", "student")
+    hub.dress(spawner)
+    spawner.user = new.user
+    hub.dress(spawner)
+    hub.dress(new)
+    for name in ("cmd", "environment", "username_template", "notebook_dir", "unit_extra_properties"):
+        assert getattr(spawner, name) == getattr(new, name), name
+
+
+def test_a_name_of_any_length_has_a_unix_user_of_its_own(hub: types.SimpleNamespace) -> None:
+    """useradd refuses more than 32 characters, and GitHub's names have up to 39."""
+    long = [f"a-name-as-long-as-github-allows-them-{n}" for n in range(2)]
+    found = [hub.unix_name(name) for name in ("ada", "a" * 23, "a" * 24, *long)]
+    assert found[:2] == ["bootcamp-ada", "bootcamp-" + "a" * 23]
+    assert len(set(found)) == 5
+    assert max(map(len, found)) == 32
+    # Nobody can take a long name's user by bearing what follows the prefix.
+    assert hub.unix_name(found[3].removeprefix("bootcamp_")) not in found
+
+
 @pytest.mark.skipif(os.getuid() != 0 or shutil.which("useradd") is None, reason="needs root, to make a Unix user")
 def test_a_home_is_its_owners_alone(hub: types.SimpleNamespace) -> None:
     """Also one that was there before, open to others."""
@@ -127,6 +150,24 @@ def test_a_home_is_its_owners_alone(hub: types.SimpleNamespace) -> None:
         assert home.stat().st_mode & 0o777 == 0o700
     finally:
         subprocess.run(["userdel", "--remove", STUDENT], capture_output=True, check=False)
+
+
+@pytest.mark.skipif(os.getuid() != 0 or shutil.which("useradd") is None, reason="needs root, to make a Unix user")
+def test_a_home_from_another_machine_is_its_owners(hub: types.SimpleNamespace, tmp_path: Path) -> None:
+    """Copied as files, with the numbers of users there; what a link in it points to stays whose it is."""
+    home, elsewhere = Path("/home") / STUDENT, tmp_path / "elsewhere"
+    elsewhere.touch()
+    try:
+        home.mkdir()
+        (home / "notebook.ipynb").touch()
+        (home / "link").symlink_to(elsewhere)
+        os.chown(home / "notebook.ipynb", 54321, 54321)
+        hub.make_user(STUDENT)
+        assert {p.lstat().st_uid for p in (home, *home.iterdir())} == {pwd.getpwnam(STUDENT).pw_uid}
+        assert elsewhere.stat().st_uid == os.getuid()
+    finally:
+        subprocess.run(["userdel", "--remove", STUDENT], capture_output=True, check=False)
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def test_the_installation_gives_students_what_their_image_has(tmp_path: Path) -> None:

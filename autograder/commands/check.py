@@ -53,7 +53,7 @@ def command(
                 reports.append(found)
         order = [e.id for e in course.assignment(assignment_id).manifest().exercises]
         reports.sort(key=lambda r: order.index(r.exercise))
-        console.print(gate_table.table(reports))
+        console.print(gate_table.table(reports, console.width))
         for note in gate_table.notes(reports):
             console.print(note, style="yellow", markup=False, highlight=False)
         for fault in gate_table.faults(reports):

@@ -9,11 +9,14 @@ from rich.table import Table
 
 from autograder.grading.gate import ExerciseReport
 
+_WIDE = 140  # columns of a terminal from which every column of the table can be read
+_IF_NARROW = ("checks", "mutants killed", "alternatives", "CPU s")  # what the others find is told below the table, as faults
 
-def table(reports: Sequence[ExerciseReport]) -> Table:
-    """Return one row per exercise and a row of sums."""
+
+def table(reports: Sequence[ExerciseReport], width: int = _WIDE) -> Table:
+    """Return one row per exercise and a row of sums, with fewer columns for a narrow terminal."""
     out = Table(show_footer=True)
-    out.add_column("exercise", footer="all")
+    out.add_column("exercise", footer="all", no_wrap=True)
     columns = ("checks", "reference", "stub", "senseless", "mutants killed", "by", "alternatives", "tolerance used", "CPU s")
     n_mutants = sum(v.is_mutant for r in reports for v in r.variants)
     n_killed = sum(v.is_mutant and v.is_good for r in reports for v in r.variants)
@@ -26,10 +29,12 @@ def table(reports: Sequence[ExerciseReport]) -> Table:
         "alternatives": f"{n_accepted}/{n_alternatives}",
         "CPU s": f"{cpu_s:.2f}",
     }
-    for name in columns:
+    shown = [name for name in columns if width >= _WIDE or name in _IF_NARROW]
+    for name in shown:
         out.add_column(name, footer=footers.get(name, ""), justify="left" if name == "by" else "right")
     for r in reports:
-        out.add_row(*_row(r))
+        exercise, *cells = _row(r)
+        out.add_row(exercise, *(cell for name, cell in zip(columns, cells, strict=True) if name in shown))
     return out
 
 

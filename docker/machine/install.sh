@@ -4,15 +4,18 @@
 #   sudo docker/machine/install.sh      run it again after git pull: that is the upgrade
 #
 # It makes /opt/bootcamp (software), /srv/bootcamp (the course), /etc/bootcamp (settings and secrets), /var/lib/bootcamp
-# (state), a Unix user and a PostgreSQL role "bootcamp", and the units. What is in /etc/bootcamp already is kept.
+# (state), a Unix user and a PostgreSQL role "bootcamp", and the units. What is in /etc/bootcamp already is kept, and the
+# clone is only read.
 set -eu
+umask 022 # students' own users read the software, whatever root's mask is
 [ "$(id -u)" = 0 ] || { echo "Run it as root: sudo $0" >&2; exit 1; }
 here=$(cd "$(dirname "$0")" && pwd)
 source=$(cd "$here/../.." && pwd)
 TORCH_PIP=${TORCH_PIP:---index-url https://download.pytorch.org/whl/cpu}
 
+apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    python3 python3-venv bubblewrap libseccomp2 postgresql postgresql-client sudo >/dev/null
+    python3 python3-venv bubblewrap libseccomp2 postgresql postgresql-client >/dev/null
 
 id -u bootcamp >/dev/null 2>&1 || useradd --system --user-group --home-dir /var/lib/bootcamp --shell /usr/sbin/nologin bootcamp
 install -d -m 755 /opt/bootcamp /opt/bootcamp/bin /opt/bootcamp/etc /srv/bootcamp /etc/bootcamp
@@ -28,8 +31,14 @@ install_room() { # ROOM LOCK...: torch, and what the locks name, by their hashes
     for lock; do "$room/bin/pip" install -q --no-deps --require-hashes --only-binary :all: -r "$source/docker/lock/$lock.txt"; done
 }
 install_room student student
+# Graders finish what they hold; hand-ins wait meanwhile.
+[ ! -e /etc/systemd/system/bootcamp-grader.service ] || systemctl stop bootcamp-grader
 install_room engine engine hub
-/opt/bootcamp/engine/bin/pip install -q --no-deps --no-build-isolation --force-reinstall "$source"
+# From a copy: a build in the clone would leave files there, and an upgrade would install those that the release has no more.
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+cp -r "$source/pyproject.toml" "$source/README.md" "$source/autograder" "$copy/"
+/opt/bootcamp/engine/bin/pip install -q --no-deps --no-build-isolation --force-reinstall "$copy"
 /opt/bootcamp/student/bin/pip check
 /opt/bootcamp/engine/bin/pip check
 
@@ -52,18 +61,17 @@ done
 # Answers and hidden checks are for the graders and instructors, not for every user of the machine.
 chown -R root:bootcamp /srv/bootcamp
 chmod -R u=rwX,g=rX,o= /srv/bootcamp
-install -m 755 "$source/docker/compose/entrypoint" /opt/bootcamp/bin/entrypoint
+install -m 755 "$source/docker/compose/entrypoint" "$here/bootcamp" /opt/bootcamp/bin/
 cp -r "$source/docker/common" "$source/docker/student" "$source/docker/instructor" /opt/bootcamp/etc/
 install -m 644 "$here/jupyterhub_config.py" /opt/bootcamp/etc/jupyterhub_config.py
 [ -e /etc/bootcamp/bootcamp.env ] || install -m 644 "$here/bootcamp.env" /etc/bootcamp/bootcamp.env
 [ -e /etc/bootcamp/people.toml ] || install -m 644 "$source/docker/compose/people.toml" /etc/bootcamp/people.toml
-"$source/docker/compose/secrets.sh" /etc/bootcamp/secrets
-chmod 400 /etc/bootcamp/secrets/*
 # Here the seed is the home's own file (bootcamp init), and PostgreSQL asks for no password.
-rm -f /etc/bootcamp/secrets/course_seed /etc/bootcamp/secrets/database_password /etc/bootcamp/secrets/grafana_password
+"$source/docker/compose/secrets.sh" /etc/bootcamp/secrets service_token metrics_token sign_in_password
+chmod 400 /etc/bootcamp/secrets/*
 
 systemctl start postgresql
-as_postgres() { (cd / && sudo -u postgres "$@"); }
+as_postgres() { (cd / && runuser -u postgres -- "$@"); }
 as_postgres psql -tAc "SELECT 1 FROM pg_roles WHERE rolname = 'bootcamp'" | grep -q 1 || as_postgres createuser bootcamp
 as_postgres psql -tAc "SELECT 1 FROM pg_database WHERE datname = 'bootcamp'" | grep -q 1 ||
     as_postgres createdb -O bootcamp -E UTF8 -T template0 bootcamp

@@ -6,6 +6,7 @@ users' servers. A person's Unix user bears a prefix, so that nobody who signs in
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import subprocess
@@ -18,7 +19,7 @@ from autograder.service import front, people, roles
 c = get_config()  # noqa: F821 - JupyterHub's own
 env = os.environ
 state = Path.cwd()
-PREFIX = "bootcamp-"
+PREFIX, LONG_PREFIX, MAX_CHARS = "bootcamp-", "bootcamp_", 32  # useradd takes no more
 SERVICE_URL = "http://127.0.0.1:8010"
 STUDENTS, ENGINE = Path("/opt/bootcamp/student"), Path("/opt/bootcamp/engine")
 
@@ -51,18 +52,27 @@ def dress(spawner: OnePerUser) -> None:
         "PATH": f"{root / 'bin'}:/usr/local/bin:/usr/bin:/bin",
         "OMP_NUM_THREADS": "1",
     }
+    # All of it at every start: a spawner whose last stop failed is used again, maybe after its person's role changed.
+    spawner.username_template, spawner.notebook_dir, spawner.unit_extra_properties = unix_name(spawner.user.name), "", {}
     if role == "instructor":
         # The course's own user: formgrader, `bootcamp release` and `bootcamp regrade` work on the course that is running.
         spawner.username_template = "bootcamp"
         spawner.notebook_dir = "/var/lib/bootcamp/course"
         spawner.environment |= {k: env[k] for k in ("BOOTCAMP_COURSE", "BOOTCAMP_HOME", "BOOTCAMP_LEDGER")}
         return
-    make_user(PREFIX + spawner.user.name)
+    make_user(spawner.username_template)
     spawner.environment["PYTHONPATH"] = str(STUDENTS / "client")
     spawner.unit_extra_properties = {
         "InaccessiblePaths": "-/etc/bootcamp -/var/lib/bootcamp -/var/lib/bootcamp-hub",
         "TasksMax": "512",
     }
+
+
+def unix_name(name: str) -> str:
+    """Return whom the person is on this machine. A long name ends in its hash, below a prefix that no short one has."""
+    if len(PREFIX + name) <= MAX_CHARS:
+        return PREFIX + name
+    return f"{LONG_PREFIX}{name[:10]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def make_user(name: str) -> None:
@@ -73,6 +83,8 @@ def make_user(name: str) -> None:
         command = ["useradd", "--create-home", "--user-group", "--shell", "/bin/bash", "--key", "HOME_MODE=0700", name]
         subprocess.run(command, check=True, capture_output=True)
         home = Path(pwd.getpwnam(name).pw_dir)
+        # A home that was copied from another machine is its owner's again, whatever numbers users had there.
+        subprocess.run(["chown", "-R", "--no-dereference", f"{name}:{name}", home], check=True, capture_output=True)
     # With a home that others may enter, one student reads another's answers.
     home.chmod(0o700)
 
@@ -84,7 +96,6 @@ c.Spawner.server_token_scopes = list(people.SERVER_TOKEN_SCOPES)
 c.Spawner.mem_limit = env.get("BOOTCAMP_STUDENT_MEMORY") or "1G"
 c.Spawner.cpu_limit = float(env.get("BOOTCAMP_STUDENT_CPUS") or "1")
 c.Spawner.start_timeout = 90
-c.SystemdSpawner.username_template = PREFIX + "{USERNAME}"
 c.SystemdSpawner.unit_name_template = "bootcamp-server-{USERNAME}"
 c.SystemdSpawner.isolate_tmp = True
 c.SystemdSpawner.isolate_devices = True

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 MIRROR = os.environ.get("BOOTCAMP_DEBIAN_MIRROR", "http://deb.debian.org/debian")
 TARGETS = ("student", "engine", "hub")
-_WHEELS, _AUTHORITIES = Path("/opt/wheels"), Path("/etc/ssl/certs/ca-certificates.crt")
+WHEELS, AUTHORITIES = Path("/opt/wheels"), Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 class Engine:
@@ -55,27 +55,31 @@ class Engine:
     def succeeds(self, *args: str) -> bool:
         return subprocess.run(["podman", *args], env=self.env, capture_output=True, check=False, timeout=600).returncode == 0
 
+    def make_base(self) -> None:
+        """Make the base of every image, unless it is there."""
+        base = self._name(ROOT / "docker" / "Dockerfile", r"^ARG DEBIAN=(\S+)")
+        if not self.succeeds("image", "exists", base):
+            self._bootstrap(base)
+
     def make_images(self) -> None:
         """Make the bases that are missing, then every image of ours; layers that did not change are not made again."""
-        base = self._name(ROOT / "docker" / "Dockerfile", r"^ARG DEBIAN=(\S+)")
+        self.make_base()
         compose = ROOT / "docker" / "compose"
         database = self._name(compose / "compose.yaml", r"image: (docker\.io/library/postgres:\S+)")
         prometheus = self._name(compose / "monitoring.yaml", r"image: (docker\.io/prom/prometheus:\S+)")
-        if not self.succeeds("image", "exists", base):
-            self._bootstrap(base)
         for name, folder in ((database, "postgres"), (prometheus, "prometheus")):
-            self._build(name, Path(__file__).parent / folder, [])
+            self.build(name, Path(__file__).parent / folder, [])
         options = ["-f", str(ROOT / "docker" / "Dockerfile")]
-        if _WHEELS.is_dir():  # a machine that has torch on its disk
-            (wheel,) = _WHEELS.glob("torch-2.13.0*.whl")
+        if WHEELS.is_dir():  # a machine that has torch on its disk
+            (wheel,) = WHEELS.glob("torch-2.13.0*.whl")
             with open(wheel, "rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            options += [f"--volume={_WHEELS}:{_WHEELS}:ro", f"--build-arg=TORCH_PIP=--find-links {_WHEELS}"]
+            options += [f"--volume={WHEELS}:{WHEELS}:ro", f"--build-arg=TORCH_PIP=--find-links {WHEELS}"]
             options += [f"--build-arg=TORCH_HASH={sha256}"]
-        if _AUTHORITIES.is_file():
-            options += [f"--volume={_AUTHORITIES}:/etc/mirror.crt:ro", "--build-arg=PIP_CERT=/etc/mirror.crt"]
+        if AUTHORITIES.is_file():
+            options += [f"--volume={AUTHORITIES}:/etc/mirror.crt:ro", "--build-arg=PIP_CERT=/etc/mirror.crt"]
         for target in TARGETS:
-            self._build(f"localhost/bootcamp-{target}:latest", ROOT, [*options, f"--target={target}"])
+            self.build(f"localhost/bootcamp-{target}:latest", ROOT, [*options, f"--target={target}"])
 
     def serve_docker(self) -> None:
         """Speak Docker's API on `socket`."""
@@ -95,7 +99,7 @@ class Engine:
             self._service.terminate()
             self._service.wait(20)
 
-    def _build(self, name: str, context: Path, options: Sequence[str]) -> None:
+    def build(self, name: str, context: Path, options: Sequence[str]) -> None:
         # HEALTHCHECK and SHELL exist in Docker's format only; packages are fetched over the host's network.
         self.podman("build", "-q", "--format=docker", "--network=host", "-t", name, *options, str(context), timeout=3600)
 

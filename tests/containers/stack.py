@@ -1,32 +1,32 @@
-"""compose.yaml in, the running bootcamp out: people who sign in over HTTP, servers that the Hub starts, commands in them."""
+"""compose.yaml in, the running bootcamp out: up, down, and commands in its containers."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-
 from tests.containers.engine import ROOT, Engine
+from tests.containers.guide import Guide
+from tests.containers.hub import Hub
 
 COMPOSE = ROOT / "docker" / "compose"
+FIRST_COURSE = "Containers: a first course in ten minutes"
 SERVICES = ("database", "service", "worker", "hub")
 MONITORING = "prometheus"  # Grafana is not in Debian: its board is tested in tests/test_metrics.py
 _VOLUMES = ("database", "state", "course", "hub", "prometheus", "home-ada", "home-bob", "home-ines")
-_PATIENCE_S = 900.0
 
 
 @dataclass
-class Stack:
+class Stack(Hub):
     """One project of podman-compose on an address of its own."""
 
     engine: Engine
     folder: Path  # secrets and people.toml of this run
     port: int
     prometheus_port: int
-    sessions: dict[str, requests.Session] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -35,6 +35,9 @@ class Stack:
     @property
     def secrets(self) -> Path:
         return self.folder / "secrets"
+
+    def password(self) -> str:
+        return (self.secrets / "sign_in_password").read_text()
 
     def make_secrets(self) -> None:
         subprocess.run([str(COMPOSE / "secrets.sh"), str(self.secrets)], check=True, capture_output=True)
@@ -45,21 +48,30 @@ class Stack:
         self._compose("up", "-d", *SERVICES, MONITORING)
         self.sessions.clear()
         for path in ("/hub/health", "/services/bootcamp/healthz"):
-            self._wait_for(path)
+            self.wait_for(path, SERVICES)
         return time.monotonic() - started
 
     def down(self) -> None:
         """Stop and remove every container, people's servers too; volumes stay."""
-        for name in self.engine.podman("ps", "-a", "--format={{.Names}}").split():
-            if name.startswith("bootcamp-server-"):
-                self.engine.podman("rm", "-f", "-t", "5", name)
-        self._compose("down", "-t", "10")
+        self.type(Guide.read().block(FIRST_COURSE, 1))
+        self._compose("down", "-t", "10")  # what of monitoring.yaml is left
 
     def wipe(self) -> None:
         """Remove what an earlier run left behind."""
         self.engine.podman("rm", "-fa", "-t", "2", check=False)
         for name in _VOLUMES:
             self.engine.podman("volume", "rm", "-f", f"bootcamp-{name}", check=False)
+
+    def type(self, lines: str) -> str:
+        """Run lines of the guide in a clone, with podman behind Docker's name; return what they printed."""
+        shim = self.folder / "bin" / "docker"
+        shim.parent.mkdir(exist_ok=True)
+        shim.write_text('#!/bin/sh\n[ "$1" = compose ] || exec podman "$@"\nshift\nexec podman-compose -p bootcamp "$@"\n')
+        shim.chmod(0o755)
+        env = {**self._env(), "PATH": f"{shim.parent}:{os.environ['PATH']}"}
+        done = subprocess.run(["sh", "-euc", lines], cwd=ROOT, env=env, capture_output=True, text=True, timeout=1800, check=False)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
 
     def container(self, service: str) -> str:
         return f"bootcamp_{service}_1"
@@ -68,33 +80,6 @@ class Stack:
         """Run the command in the container and return what it printed."""
         variables = [f"--env={name}={value}" for name, value in (env or {}).items()]
         return self.engine.podman("exec", *(["-i"] if text is not None else []), *variables, container, *command, text=text)
-
-    def session(self, name: str) -> requests.Session:
-        """Return the person's session, signed in through the Hub's form."""
-        if name not in self.sessions:
-            session = requests.Session()
-            session.get(f"{self.url}/hub/login", timeout=60).raise_for_status()
-            password = (self.secrets / "sign_in_password").read_text()
-            form = {"username": name, "password": password, "_xsrf": session.cookies.get("_xsrf", path="/hub/")}
-            reply = session.post(f"{self.url}/hub/login", form, timeout=60, allow_redirects=False)
-            assert reply.status_code == 302, f"{name} cannot sign in: {reply.status_code} {reply.text[-600:]}"
-            self.sessions[name] = session
-        return self.sessions[name]
-
-    def page(self, name: str, path: str = "me") -> requests.Response:
-        return self.session(name).get(f"{self.url}/services/bootcamp/{path}", timeout=60)
-
-    def start_server(self, name: str) -> str:
-        """Let the Hub start the person's server; return its container."""
-        session = self.session(name)
-        headers = {"X-XSRFToken": session.cookies.get("_xsrf", path="/hub/"), "Referer": f"{self.url}/hub/home"}
-        reply = session.post(f"{self.url}/hub/api/users/{name}/server", headers=headers, timeout=200)
-        assert reply.status_code in (201, 202), f"{reply.text}\n{self.log('hub')}"
-        until = time.monotonic() + _PATIENCE_S
-        while not (state := session.get(f"{self.url}/hub/api/users/{name}", timeout=60).json())["server"]:
-            assert time.monotonic() < until, f"{state}\n{self.log('hub')}"
-            time.sleep(0.5)
-        return f"bootcamp-server-{name}"
 
     def log(self, service: str, n_lines: int = 60) -> str:
         command = ["podman", "logs", f"--tail={n_lines}", self.container(service)]
@@ -120,14 +105,3 @@ class Stack:
             "DOCKER_GID": "1000",
         }
         return {**self.engine.env, **mine}
-
-    def _wait_for(self, path: str) -> None:
-        until = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                if requests.get(self.url + path, timeout=10).status_code == 200:
-                    return
-            except requests.RequestException:
-                pass
-            assert time.monotonic() < until, f"{path} never answered\n" + "\n".join(f"{s}: {self.log(s)}" for s in SERVICES)
-            time.sleep(0.2)

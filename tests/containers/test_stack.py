@@ -20,9 +20,10 @@ import pytest
 import requests
 from packaging.utils import canonicalize_name
 
-from autograder.submission.definitions import definitions
 from tests.containers.engine import ROOT, TARGETS, Engine
-from tests.containers.stack import SERVICES, Stack
+from tests.containers.guide import Guide
+from tests.containers.lesson import GRADINGS, ID, PEOPLE, solving
+from tests.containers.stack import FIRST_COURSE, SERVICES, Stack
 from tests.test_docker_lock import locked
 
 _NEEDED = ("podman", "podman-compose", "debootstrap", "runc")
@@ -35,26 +36,12 @@ pytestmark = [
     pytest.mark.skipif(bool(_MISSING), reason=f"CONTAINER STACK NOT TESTED: apt-get install {' '.join(_MISSING)}"),
 ]
 
-ID, EXERCISE = "f1_tensors", "pairwise_sq_dists"
-PEOPLE = 'students = ["ada", "bob"]\ninstructors = ["ines"]\norganizers = ["olga"]\n'
-RELEASE = f"""
-import os
-from datetime import UTC, datetime
-from autograder import course as courses
-from autograder.home import Home
-from autograder.records import Ledger
-from autograder.service.desk import exchange_of
-home = Home.from_env(os.environ)
-with Ledger.open(home.ledger_url) as ledger:
-    exchange = exchange_of(courses.load(home.course_root), ledger, home.path, lambda: datetime.now(UTC))
-    exchange.release({ID!r}, None, "ines", waived="a test of the containers")
-"""
 HAND_IN = "cd && nbgrader submit {id} 2>&1"
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Images built, everything up, the first assignment released."""
+    """Images built, everything up."""
     folder = tmp_path_factory.mktemp("stack")
     folder.chmod(0o755)  # the containers' users read people.toml
     (folder / "people.toml").write_text(PEOPLE)
@@ -66,7 +53,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         engine.serve_docker()
         stack.make_secrets()
         print(f"\nup after {stack.up():.1f} s")
-        as_engine(stack, "service", "python3", "-", text=RELEASE)
         yield stack
     finally:
         stack.wipe()
@@ -81,16 +67,7 @@ def as_engine(stack: Stack, service: str, *command: str, text: str | None = None
 def hand_in(stack: Stack, name: str, value: float) -> float:
     """Solve one exercise in the person's own server, hand in from its terminal; return the seconds until the page has it."""
     server = f"bootcamp-server-{name}"
-    source = definitions((ROOT / "solutions" / f"{ID}.py").read_text("utf-8"))[EXERCISE]
-    edit = f"""
-import json, pathlib
-path = pathlib.Path.home() / {ID!r} / {ID + ".ipynb"!r}
-book = json.loads(path.read_text())
-cell = next(c for c in book["cells"] if c["cell_type"] == "code" and "def {EXERCISE}(" in "".join(c["source"]))
-cell["source"] = {source!r} + "\\n# {value}\\n"
-path.write_text(json.dumps(book))
-"""
-    stack.run(server, "python3", "-", text=edit)
+    stack.run(server, "python3", "-", text=solving(value))
     n_before = len(gradings(stack))
     started = time.monotonic()
     said = stack.run(server, "sh", "-c", HAND_IN.format(id=ID))
@@ -105,21 +82,8 @@ path.write_text(json.dumps(book))
 
 def gradings(stack: Stack) -> list[dict[str, float]]:
     """Return what the ledger holds: per grading the seconds since the hand-in arrived, and the checks' own."""
-    found: list[dict[str, float]] = json.loads(as_engine(stack, "service", "python3", "-", text=_ROWS))
+    found: list[dict[str, float]] = json.loads(as_engine(stack, "service", "python3", "-", text=GRADINGS))
     return found
-
-
-_ROWS = """
-import json, os
-from autograder.home import Home
-from autograder.records import Ledger
-with Ledger.open(Home.from_env(os.environ).ledger_url) as ledger:
-    rows = []
-    for a in ledger.attempts():
-        for g in ledger.gradings(a.id):
-            rows.append({"waited_s": (g.graded_at - a.received_at).total_seconds(), "cpu_s": g.cpu_s})
-print(json.dumps(rows))
-"""
 
 
 def test_the_images_run_as_a_plain_user(stack: Stack) -> None:
@@ -177,6 +141,17 @@ def test_the_graders_reach_tier_b_and_not_by_more_than_it_needs(stack: Stack) ->
     assert [p["name"] for p in said["probes"] if not p["held"]] == ["memory of all processes together"]
     limit = stack.engine.podman("inspect", "--format={{.HostConfig.Memory}}", stack.container("worker"))
     assert int(limit) == 6 << 30, "tier B is graded only below an outer cap of memory"
+
+
+def test_the_guides_first_course_is_released(stack: Stack) -> None:
+    """Its lines as they stand: the box is strong enough, the gate passes, the assignment goes out."""
+    lines = [line for line in Guide.read().block(FIRST_COURSE).splitlines() if " exec worker " in line]
+    started = time.monotonic()
+    doctor, check, release = (stack.type(line) for line in lines)
+    print(f"\ndoctor, check and release after {time.monotonic() - started:.1f} s")
+    assert "requires B: graded" in doctor
+    assert "Fit for release" in check
+    assert f"{ID}: 11 files released; gate passed" in release
 
 
 def test_a_submission_goes_through(stack: Stack) -> None:
