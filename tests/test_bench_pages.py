@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from autograder.bench.asked import FILES, LEFT_OUT, PAGES, route_of, twins
-from autograder.bench.deeds import preview
+from autograder.bench.deeds import preview, try_again
 from autograder.bench.term import COHORT, EARLIER, Size, attempt_of, end_of, fill, pseudonym_of, write_course
 from autograder.records import Ledger, roll
 from autograder.regrades.previews import kept
 from autograder.service.routes import ROUTES
+from autograder.survey.stuck import stuck
 
 SIZE, END = Size(20, n_assignments=3, n_exercises=4), datetime(2026, 12, 1, tzinfo=UTC)
 
@@ -42,6 +43,19 @@ def test_the_term_is_one_that_the_ledger_can_have_recorded(tmp_path: Path) -> No
         newest = ledger.results(pseudonym_of(5))[-1].latest
         assert newest.attempt.id == attempt_of(5, 2, 1)
         assert ledger.record("after.all", END, "ada", None, {}) == len(events) + 1
+
+
+def test_who_tries_again_in_vain_is_stuck(tmp_path: Path) -> None:
+    """The list of who needs help is not empty in the bench."""
+    course = write_course(tmp_path / "course", SIZE, END)
+    with Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as ledger:
+        fill(ledger, SIZE, end_of(course))
+        assert stuck(ledger.first_tries(cohort=COHORT), frozenset()).n == 0
+
+        try_again(ledger, SIZE, "a02_topic", END)
+
+        found = stuck(ledger.first_tries(cohort=COHORT), frozenset()).kept
+        assert {(s.pseudonym, s.n_tries) for s in found} == {(pseudonym_of(0), 3)}
 
 
 def test_the_preview_is_of_everybody_who_fails_the_exercise(tmp_path: Path) -> None:

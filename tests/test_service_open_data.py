@@ -100,6 +100,16 @@ def test_all_parts_together_are_the_export(made) -> None:
     assert {f["name"] for f in one["fields"]} == set(COLUMNS)
 
 
+def test_the_page_of_exports_holds_no_row(made) -> None:
+    """A table is taken where taking it is recorded; the page says what there is, however many students there are."""
+    world, *_ = made
+    offered = as_json(world.ask(f"{BASE}/pages/exports", "organizer"))["page"]["datasets"]
+    taken = {d["name"]: as_json(world.ask(f"exports/{d['name']}.json", "organizer")) for d in offered}
+
+    assert all(set(d) == {"name", "title", "per", "n_rows", "fields"} for d in offered)
+    assert {d["name"]: d["n_rows"] for d in offered} == {name: len(t["rows"]) for name, t in taken.items()}
+
+
 def test_a_table_comes_in_parts(made, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rows of all parts are the rows of the export, and taking them is recorded."""
     world, ledger, _ = made

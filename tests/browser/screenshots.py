@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import io
+import pickle
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from PIL import Image
@@ -21,11 +22,14 @@ from playwright.sync_api import Page
 
 from autograder.bench.deeds import HOLDER
 from autograder.bench.term import COHORT, end_of, name_of, pseudonym_of
-from autograder.course import load
+from autograder.course import Course, load
+from autograder.progress import Policy
 from autograder.records import Ledger, roll
+from autograder.service.background import Take
 from autograder.service.desk import Desk
 from autograder.service.office import Office
 from autograder.service.roles import ENTER
+from autograder.survey import Survey
 from autograder.transcripts import register
 from tests.browser.furnished import furnished
 from tests.browser.looking import DESKTOP, PHONE, Looking, looking
@@ -147,12 +151,26 @@ def _of_the_term(folder: Path) -> None:
         _take_all(at, PICTURES, known, folder)
 
 
+def _kept(term: Path, take: Take) -> Take:
+    """Return what takes a survey once and keeps it beside the term: it costs minutes, and pictures are taken again and again."""
+
+    def taken(cohort: str, course: Course, policy: Policy, at: datetime) -> Survey:
+        path = term / f"survey-{cohort}.pickle"
+        if not path.is_file():
+            path.write_bytes(pickle.dumps(take(cohort, course, policy, at)))
+        found: Survey = pickle.loads(path.read_bytes())
+        return found
+
+    return taken
+
+
 def _of_the_bench(term: Path, folder: Path) -> None:
     url = f"sqlite:///{term / 'ledger.sqlite'}"
     course = load(term / "course")
     now, day = end_of(course) + timedelta(days=1), f"{end_of(course):%Y-%m-%d}"
     with Ledger.open(url) as ledger:
         desk = Desk.of(course, ledger, lambda: now, term / "home", url)
+        desk.surveys.take = _kept(term, desk.surveys.take)
         with closing(desk.surveys), looking(desk) as at:
             for cohort in roll.cohorts(ledger):
                 while at.world.ask(f"api/v1/data/states?cohort={cohort}", "organizer").status == 503:

@@ -48,21 +48,33 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class Offer:
+    """A table that can be taken away, without its rows: there may be one per student."""
+
+    name: Annotated[str, "Its file's name."]
+    title: Annotated[str, "What it holds."]
+    per: Annotated[str, "What one row stands for."]
+    n_rows: Annotated[int, "How many rows it has."]
+    fields: Annotated[tuple[Field, ...], "Its dictionary."]
+
+
+@dataclass(frozen=True)
 class ExportsPage:
     """What can be taken away, with its dictionary."""
 
     cohort: Annotated[str, "The cohort's name."]
     cohorts: Annotated[tuple[Choice, ...], "Which cohorts there are."]
-    datasets: Annotated[tuple[Dataset, ...], "The tables."]
+    datasets: Annotated[tuple[Offer, ...], "The tables."]
     min_shown: Annotated[int, "The smallest count that is shown."]
     snapshot: Annotated[Snapshot, "Which state of the records this is."]
 
 
 def exports_page(survey: Survey, cohorts: Sequence[str]) -> ExportsPage:
     """Return the page of a surveyed cohort."""
-    found = tuple(make(survey) for make in DATASETS.values())
+    found = (make(survey) for make in DATASETS.values())
+    offers = tuple(Offer(d.name, d.title, d.per, len(d.rows), d.fields) for d in found)
     return ExportsPage(
-        survey.cohort, choose_cohort(cohorts, survey.cohort), found, MIN_SHOWN, Snapshot(survey.event, Moment.of(survey.at))
+        survey.cohort, choose_cohort(cohorts, survey.cohort), offers, MIN_SHOWN, Snapshot(survey.event, Moment.of(survey.at))
     )
 
 
