@@ -44,6 +44,10 @@ class Lazy(nn.Module):
     def forward(self, x):
         return self.lin(x)
 
+class Picky(nn.Linear):
+    def load_state_dict(self, state, strict=True):
+        raise ValueError("not these")
+
 class Net(nn.Module):
     def __init__(self, n, act=nn.ReLU):
         super().__init__()
@@ -232,6 +236,34 @@ def test_a_module_whose_parameters_have_no_shape_yet_is_made(student):
     m.load_state_dict({"lin.weight": torch.ones(2, 5), "lin.bias": torch.zeros(2)})
     assert torch.equal(m(torch.ones(3, 5)), torch.full((3, 2), 5.0))
     assert m.param_table() == [("lin.weight", (2, 5), True), ("lin.bias", (2,), True)]
+
+
+def test_weights_go_along_with_the_next_request(student):
+    """As they were when they were given, the last ones given, and in one call with what asks for them."""
+    m = student.module("Net", 2, act=nn.Identity)
+    m.eval()
+    weights = {"lin.weight": torch.eye(2), "lin.bias": torch.zeros(2)}
+    before = m._link.last_call
+    m.load_soon({"lin.weight": torch.zeros(2, 2), "lin.bias": torch.zeros(2)})
+    m.load_soon(weights)
+    weights["lin.weight"].fill_(7)
+    with torch.no_grad():
+        assert torch.equal(m(torch.tensor([1.0, 2.0])), torch.tensor([1.0, 2.0]))
+    assert m._link.last_call == before + 2, "one call, by its odd number"
+    m.load_soon(weights)
+    assert torch.equal(dict(m.named_parameters())["lin.weight"], torch.full((2, 2), 7.0))
+    m.load_soon({"lin.weight": torch.ones(2, 2), "lin.bias": torch.zeros(2)})
+    assert torch.equal(m.state_dict()["lin.weight"], torch.ones(2, 2))
+    assert torch.equal(dict(m.named_parameters())["lin.weight"], torch.ones(2, 2))
+
+
+def test_what_loading_raises_the_next_request_raises(student):
+    """Weights that the student's class refuses are the student's error, once."""
+    m = student.module("Picky", 2, 2)
+    m.load_soon({"weight": torch.eye(2)})
+    with pytest.raises(StudentError, match="not these"):
+        m(torch.ones(2))
+    assert m(torch.ones(2)).shape == (2,)
 
 
 def test_an_optimizer_in_the_referee_trains_the_students_module(student):

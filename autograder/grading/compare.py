@@ -185,7 +185,7 @@ def load(module: StudentModule, state: Mapping[str, Tensor], what: str, shared: 
             raise AssertionError(f"{what}: {name} has shape {shape}, expected {tuple(weight.shape)}.")
         if not trained:
             raise AssertionError(f"{what}: {name} does not require a gradient, so it would never be trained.")
-    module.load_state_dict(state, strict=False)
+    module.load_soon(state)
 
 
 def evaluate(module: StudentModule, *args: Any, **kwargs: Any) -> Any:

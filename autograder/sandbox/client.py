@@ -116,14 +116,15 @@ class RemoteStudent:
             self._objects[handle] = known
         return known
 
-    def _before(self) -> None:
-        for proxy in list(self._objects.values()):
-            if isinstance(proxy, RemoteModule):
-                proxy.write_back()
+    def _before(self) -> list[dict[str, Any]]:
+        """Return what goes with the next request: what was done to modules here, and the handles that were let go of."""
+        modules = [proxy for proxy in list(self._objects.values()) if isinstance(proxy, RemoteModule)]
+        due = [request for module in modules for request in module.changes()]
         if len(self._dropped) >= _DROP_AT:
             handles = list(self._dropped)
             self._dropped.difference_update(handles)
-            self._link.guarded(lambda: self._link.ask("drop", {"handles": handles}))
+            due.append({"op": "drop", "handles": handles})
+        return due
 
 
 def _is_observation(seen: Any) -> bool:

@@ -50,7 +50,7 @@ class Link(Peer):
         self.lost: BoxLost | None = None
         self.fault: InfraError | None = None  # ours, such as a killed monitor
         self.made: Callable[[int, str, str], RemoteObject]
-        self.before: Callable[[], None] = lambda: None  # runs before each request
+        self.before: Callable[[], list[dict[str, Any]]] = list  # requests that the next one takes along, as one trip
         self.heard: Callable[[Any], None] = _unheard  # is told each answer
         self._cut = cut
         self._grants: dict[int, Any] = {}
@@ -63,7 +63,8 @@ class Link(Peer):
     def request(self, op: str, *, weave_by: Sequence[Tensor] | None = None, **value: Any) -> Any:
         """Ask the player. Raises: StudentError and its kinds; AssertionError when a granted function raised one."""
         self._still_there()
-        self.before()
+        if first := self.before():
+            value["first"] = first
         n_grants, n_objects = len(self._grants), self._n_objects
         self._depth += 1
         try:

@@ -113,6 +113,7 @@ class RemoteModule(RemoteObject):
 
     _leaves: dict[str, nn.Parameter] | None = None
     _versions: Mapping[str, tuple[int, int]] = {}
+    _to_load: dict[str, Tensor] | None = None
     _claimed: tuple[int, list[tuple[str, tuple[int, ...], bool]]] = (0, [])  # after which call, and what
 
     def claim(self, table: Any) -> None:
@@ -122,6 +123,13 @@ class RemoteModule(RemoteObject):
         if type(table) is not list or not all(_is_claim(row) for row in table):
             self._link.refuse("not a table of parameters")
         self._claimed = self._link.last_call, [(name, tuple(shape), wanted) for name, shape, wanted in table]
+
+    def load_soon(self, state: Mapping[str, Tensor]) -> None:
+        """Load these weights, not strictly, on the way of the next request; what the student's code raises then, that raises."""
+        if self._leaves is not None:
+            self.load_state_dict(state, strict=False)
+        else:
+            self._to_load = {name: weight.detach().clone() for name, weight in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor], strict: bool = True) -> None:
         self._verb("load_state_dict", [dict(state), strict], "none")
@@ -168,15 +176,19 @@ class RemoteModule(RemoteObject):
     def eval(self) -> None:
         self._verb("eval", [], "none")
 
-    def write_back(self) -> None:
-        """Send the parameters that changed here since they were read."""
-        if self._leaves is None:
-            return
-        now = self._now()
-        changed = {name: self._leaves[name].detach() for name, version in now.items() if version != self._versions.get(name)}
-        if changed:
-            self._versions = now
-            self._link.guarded(lambda: self._link.ask("push", {"h": self._handle, "values": changed}))
+    def changes(self) -> list[dict[str, Any]]:
+        """Return the requests that bring the player's module up to this one: weights to load, parameters that changed here."""
+        due: list[dict[str, Any]] = []
+        if self._to_load is not None:
+            due.append({"op": "call", **self._request("load_state_dict", [self._to_load, False], "none")})
+            self._to_load = None
+        if self._leaves is not None:
+            now = self._now()
+            changed = {name: self._leaves[name].detach() for name, version in now.items() if version != self._versions.get(name)}
+            if changed:
+                self._versions = now
+                due.append({"op": "push", "h": self._handle, "values": changed})
+        return due
 
     def leaves(self) -> list[tuple[list[Any], nn.Parameter]]:
         """Return ([handle, name], leaf) of the parameters that require gradients."""
@@ -185,8 +197,10 @@ class RemoteModule(RemoteObject):
         return [([self._handle, n], p) for n, p in (self._leaves or {}).items() if p.requires_grad]
 
     def _verb(self, method: str, args: list[Any], how: str) -> Any:
-        place = target(self._handle, method)
-        return self._link.request("call", target=place, a=args, k={}, grad=False, how=how)
+        return self._link.request("call", **self._request(method, args, how))
+
+    def _request(self, method: str, args: list[Any], how: str) -> dict[str, Any]:
+        return {"target": target(self._handle, method), "a": args, "k": {}, "grad": False, "how": how}
 
     def _read(self) -> list[tuple[str, Tensor, bool]]:
         rows = self._link.request("params", h=self._handle)

@@ -75,6 +75,8 @@ class Player(Peer):
 
     def perform(self, call: int, op: str, value: dict[str, Any], roots: Sequence[Tensor]) -> Any:
         try:
+            for due in value.pop("first", ()):
+                self._verbs[due.pop("op")](**due)
             return self._verbs[op](**value)
         finally:
             flush()
