@@ -257,11 +257,12 @@ def test_a_regrade_is_shown_before_and_after(world: World, desk: Desk, term: coh
 
 
 def test_a_large_regrade_shows_the_first_changes_and_says_how_many_there_are(world: World, desk: Desk) -> None:
-    """A page of ten thousand changes would be no page."""
+    """A page of ten thousand changes would be no page; whoever is shown is named, and that they were shown is recorded."""
     n = N_CHANGES + 7
-    changes = tuple(Change(f"a{k}", f"s{k}", "f1_tensors.bilinear", "fail", "pass", 0.0, 4.0) for k in range(n))
+    named = {desk.ledger.enrol(f"zoe-{k:03}", COHORT, NOW): f"zoe-{k:03}" for k in range(n)}  # pseudonyms are in no order
+    changes = tuple(Change(f"a{p}", p, "f1_tensors.bilinear", "fail", "pass", 0.0, 4.0) for p in named)
     found = Regrade(0, n, n, 0, changes, ())
-    flips = [previews.Flip(c.pseudonym, "none", "watch") for c in changes]
+    flips = [previews.Flip(p, "none", "watch") for p in named]
     previews.keep(desk.previews, previews.preview_of(found, "f1_tensors", "true", "new", 0, flips, NOW, "ines", 1))
 
     shown = text(world, "teaching/regrades")
@@ -270,6 +271,9 @@ def test_a_large_regrade_shows_the_first_changes_and_says_how_many_there_are(wor
     assert shown.count("none → watch") == shown.count("f1_tensors.bilinear fail, 0") == N_CHANGES
     assert "and 7 more changes" in shown
     assert "and 7 more" in shown.split("The tracker")[1]
+    assert not [p for p in named if p in shown]
+    looked = desk.ledger.events(kinds=[VIEWED_MANY])[-1].payload["people"]
+    assert {named[p] for p in looked} == {name for name in named.values() if name in shown}
 
 
 def test_a_regrade_is_ordered_from_its_preview(world: World, desk: Desk, term: cohort_world.World, ledger: Ledger) -> None:

@@ -94,5 +94,5 @@ def signed(value: float) -> str:
 def _brief(finding: Finding) -> str:
     if finding.why and finding.why.hardest:
         best = finding.why.hardest[0]
-        return f"solved {best.title} at the first try, as {best.n_passed} of {best.n_tried} did"
+        return f"solved {best.title} at the first try, as {wording.whole(best.n_passed)} of {wording.whole(best.n_tried)} did"
     return finding.settle.lacking[0].rstrip(".") if finding.settle and finding.settle.lacking else ""

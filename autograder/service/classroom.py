@@ -152,10 +152,10 @@ class Classroom:
         """Return previews and regrades, and record whose results were looked at."""
         snapshot, catalog = self.desk.snapshot(), self.desk.catalog
         found = [p for a in catalog.assignments if (p := previews.kept(self.desk.previews, a.id))]
-        people = sorted({c.pseudonym for p in found for c in p.changes[: regrades.N_SHOWN]})
+        people = sorted(set().union(*map(regrades.people, found)))
         if people:
             self.ledger.record(VIEWED_MANY, self.desk.clock(), viewer, None, {"page": "regrades", "people": people})
-        names = roll.names_of(self.ledger, sorted({*people, *(f.pseudonym for p in found for f in p.flips[: regrades.N_SHOWN])}))
+        names = roll.names_of(self.ledger, people)
         made = [e for e in self.desk.regrades.events() if e.kind != ORDERED]
         views = tuple(self._preview(p, names) for p in sorted(found, key=lambda p: p.at, reverse=True))
         return RegradesPage(views, self.under_way(), regrades.made(catalog, made), snapshot)
@@ -170,10 +170,10 @@ class Classroom:
         snapshot, found = self.desk.snapshot(), previews.kept(self.desk.previews, assignment)
         if found is None:
             return None
-        people = sorted({c.pseudonym for c in found.changes[: regrades.N_SHOWN]})
+        people = sorted(regrades.people(found))
         if people:
             self.ledger.record(VIEWED_MANY, self.desk.clock(), viewer, None, {"page": "regrade", "people": people})
-        names = roll.names_of(self.ledger, sorted({*people, *(f.pseudonym for f in found.flips[: regrades.N_SHOWN])}))
+        names = roll.names_of(self.ledger, people)
         known = self._open_order()
         busy = f"A regrade of {self.desk.catalog.name(known.assignment)} is under way. Wait until it is made." if known else ""
         return RegradePage(self._preview(found, names), busy, snapshot)

@@ -37,7 +37,6 @@ from tests.browser.stage import ROOT
 
 FOLDER = ROOT / "docker" / "screenshots"
 MAX_BYTES = 150_000
-_MAX_HEIGHT = 2000
 _COLOURS = (256, 128, 64, 32)
 
 
@@ -49,6 +48,7 @@ class Picture:
     viewer: str
     path: str
     looks: Sequence[str] = ()
+    height: int = 2000  # what is below is cut
 
 
 _ALL_LOOKS = ("dark", "phone", "phone-dark")
@@ -90,7 +90,7 @@ LARGE = (
     Picture("verify", "holder", "verify/{transcript}", ("phone",)),
     Picture("overview", "organizer", "overview", ("dark", "phone")),
     Picture("cohort", "organizer", "cohort?order=state", ("phone",)),
-    Picture("flags", "organizer", "flags", ("dark", "phone-dark")),
+    Picture("flags", "organizer", "flags", ("dark", "phone-dark"), 4200),
     Picture("shortlist", "organizer", "flags/shortlist?date={day}", ("phone",)),
     Picture("person", "organizer", "cohort/student/{able}", ("phone-dark",)),
     Picture("person-attempt", "organizer", "cohort/student/{holder}/attempt/{attempt}"),
@@ -120,7 +120,7 @@ def take(at: Looking, picture: Picture, known: Mapping[str, str], folder: Path) 
         page.goto(at.address(picture.path.format(**known)))
         page.evaluate("document.fonts.ready")
         path = folder / f"{'-'.join(x for x in (picture.name, look) if x)}.png"
-        path.write_bytes(_photograph(page))
+        path.write_bytes(_photograph(page, picture.height))
         files.append(path)
         page.close()
     return files
@@ -140,9 +140,9 @@ def small(png: bytes) -> bytes:
     return found
 
 
-def _photograph(page: Page) -> bytes:
+def _photograph(page: Page, most: int) -> bytes:
     width, height = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
-    clip = {"x": 0, "y": 0, "width": width, "height": min(height, _MAX_HEIGHT)}
+    clip = {"x": 0, "y": 0, "width": width, "height": min(height, most)}
     return small(page.screenshot(full_page=True, animations="disabled", clip=clip))
 
 

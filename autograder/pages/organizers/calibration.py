@@ -108,7 +108,14 @@ def _groups(groups: Sequence[Group], made: Moment) -> Figure:
         name = f"{g.by}: {g.name}"
         rows.append({"group": name, "gap": 100 * (g.passed - g.expected), "low": low, "high": high})
         words.append(
-            (name, f"{g.expected:.3f}", f"{g.passed:.3f}", f"{100 * g.error:.1f}", str(g.n_tries), str(g.n_students)),
+            (
+                name,
+                f"{g.expected:.3f}",
+                f"{g.passed:.3f}",
+                f"{100 * g.error:.1f}",
+                wording.whole(g.n_tries),
+                wording.whole(g.n_students),
+            ),
         )
     x = charts.axis("gap", "passed minus expected (points of per cent)")
     y = charts.axis("group", "group", "nominal", sort=None)
@@ -135,5 +142,7 @@ def _flagged(groups: Sequence[Group]) -> Table:
         low, high = wilson(g.n_flagged, g.n_students)
         between = f"{100 * low:.0f} to {100 * high:.0f} %"
         share = wording.share(g.n_flagged, g.n_students)
-        rows.append((f"{g.by}: {g.name}", str(g.n_students), str(g.n_flagged), share, between, f"{g.mean_p:.3f}"))
+        rows.append(
+            (f"{g.by}: {g.name}", wording.whole(g.n_students), wording.whole(g.n_flagged), share, between, f"{g.mean_p:.3f}")
+        )
     return Table(("group", "students", "flagged", "share", "95 % interval", "mean chance"), tuple(rows))

@@ -9,7 +9,7 @@ from typing import Annotated
 from autograder.pages.catalog import Catalog
 from autograder.pages.models import Snapshot
 from autograder.pages.organizers.profile import GridRow, grid
-from autograder.pages.wording import Moment
+from autograder.pages.wording import Moment, whole
 from autograder.records import AssignmentResult, Event, Student
 
 
@@ -61,7 +61,10 @@ def mentee_page(
     """Return the page of one; `row` is the evaluation's row that the decision was about."""
     student, name = person
     why = (row.payload.get("why") or {}) if row else {}
-    solved = [f"{s['title']}: solved at the first try, as {s['n_passed']} of {s['n_tried']} did" for s in why.get("hardest", ())]
+    solved = [
+        f"{s['title']}: solved at the first try, as {whole(s['n_passed'])} of {whole(s['n_tried'])} did"
+        for s in why.get("hardest", ())
+    ]
     return MenteePage(
         name=name,
         cohort=student.cohort,

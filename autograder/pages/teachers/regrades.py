@@ -85,10 +85,20 @@ class RegradesPage:
     snapshot: Annotated[Snapshot, "Which state of the records this is."]
 
 
+def shown(p: Preview) -> Sequence[Change]:
+    """Return the changes that a page shows; whose they are is recorded, and they alone are named."""
+    return sorted(p.changes, key=lambda c: (c.pseudonym, c.exercise))[:N_SHOWN]
+
+
+def people(p: Preview) -> set[str]:
+    """Return whom a page of the preview shows."""
+    return {c.pseudonym for c in shown(p)} | {f.pseudonym for f in p.flips[:N_SHOWN]}
+
+
 def preview_view(catalog: Catalog, p: Preview, names: Mapping[str, str], is_fresh: bool) -> PreviewView:
     """Return a preview as a page shows it; `names` are of the students in it."""
-    ordered = sorted(p.changes, key=lambda c: (names.get(c.pseudonym, c.pseudonym).casefold(), c.exercise))
-    n_more = len(ordered) - N_SHOWN
+    ordered = sorted(shown(p), key=lambda c: (names.get(c.pseudonym, c.pseudonym).casefold(), c.exercise))
+    n_more = len(p.changes) - len(ordered)
     facts = [f"{counted(p.n_attempts, 'attempt')} replayed", f"rule {p.rule}", f"grader build {p.grader_build}"]
     if p.n_kept:
         facts.append(f"{counted(p.n_kept, 'verdict')} would cost points and would be left out")
@@ -102,7 +112,7 @@ def preview_view(catalog: Catalog, p: Preview, names: Mapping[str, str], is_fres
         by=p.by,
         facts=tuple(facts),
         exercises=Table(("Exercise", "Verdicts changed", "Up", "Down", "Points"), tuple(_by_exercise(p.changes))),
-        students=Table(("Student", "Exercise", "Before", "After", "Points"), tuple(_change(c, names) for c in ordered[:N_SHOWN])),
+        students=Table(("Student", "Exercise", "Before", "After", "Points"), tuple(_change(c, names) for c in ordered)),
         more=f"and {whole(n_more)} more changes: bootcamp regrade {p.assignment} --all" if n_more > 0 else "",
         flips=_flips(p, names),
         event=p.event,
