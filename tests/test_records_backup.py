@@ -147,6 +147,15 @@ def test_nothing_is_overwritten(tmp_path: Path, saved: Callable[[str], Saved], k
         read(elsewhere, one.archive)
 
 
+def test_a_database_that_does_not_answer_is_named(tmp_path: Path, saved: Callable[[str], Saved]) -> None:
+    """It may still be starting: no traceback, and nothing is put back."""
+    home = Home(tmp_path, tmp_path / "home", "postgresql+psycopg://bootcamp:s3cret@127.0.0.1:1/bootcamp")
+    with pytest.raises(BootcampError, match=r"cannot open the ledger .*127\.0\.0\.1:1/bootcamp: .*refused") as caught:
+        read(home, saved("sqlite").archive)
+    assert "s3cret" not in str(caught.value)
+    assert not home.path.exists()
+
+
 def test_a_ledger_goes_back_into_its_own_kind_of_database(tmp_path: Path, saved: Callable[[str], Saved]) -> None:
     """SQLite's file does not become PostgreSQL's; the message says so."""
     with pytest.raises(BootcampError, match="the kind of database that it came from"):

@@ -49,7 +49,7 @@ def measure() -> Held:
         servers = [stack.enter_context(_server(folder / str(n))) for n in range(_N)]
         kernels = []
         for _ in range(_N):
-            manager, client = start_new_kernel(startup_timeout=_START_LIMIT_S)
+            manager, client = start_new_kernel(startup_timeout=_START_LIMIT_S, stderr=subprocess.DEVNULL)
             stack.callback(manager.shutdown_kernel, now=True)
             stack.callback(client.stop_channels)
             client.execute_interactive(_WORK, timeout=_START_LIMIT_S, output_hook=lambda message: None)

@@ -89,6 +89,8 @@ def is_empty(ledger_url: str) -> bool:
     engine = database.connect(ledger_url)
     try:
         return not inspect(engine).get_table_names()
+    except DBAPIError as e:
+        raise LedgerError(f"cannot open the ledger {url.render_as_string(hide_password=True)}: {e.orig}") from None
     finally:
         engine.dispose()
 

@@ -13,7 +13,7 @@ from tests.containers.guide import Guide
 from tests.containers.hub import Hub
 
 COMPOSE = ROOT / "docker" / "compose"
-FIRST_COURSE = "Containers: a first course in ten minutes"
+FIRST_COURSE, BACKUP = "Containers: a first course in ten minutes", "Backup, restore, upgrade"
 SERVICES = ("database", "service", "worker", "hub")
 MONITORING = "prometheus"  # Grafana is not in Debian: its board is tested in tests/test_metrics.py
 _VOLUMES = ("database", "state", "course", "hub", "prometheus", "home-ada", "home-bob", "home-ines")
@@ -46,10 +46,13 @@ class Stack(Hub):
         """Start everything and return after how many seconds Hub and service answered."""
         started = time.monotonic()
         self._compose("up", "-d", *SERVICES, MONITORING)
+        self.wait_until_open()
+        return time.monotonic() - started
+
+    def wait_until_open(self) -> None:
         self.sessions.clear()
         for path in ("/hub/health", "/services/bootcamp/healthz"):
             self.wait_for(path, SERVICES)
-        return time.monotonic() - started
 
     def down(self) -> None:
         """Stop and remove every container, people's servers too; volumes stay."""
@@ -63,13 +66,16 @@ class Stack(Hub):
             self.engine.podman("volume", "rm", "-f", f"bootcamp-{name}", check=False)
 
     def type(self, lines: str) -> str:
-        """Run lines of the guide in a clone, with podman behind Docker's name; return what they printed."""
+        """Run lines of the guide as in a clone, with podman behind Docker's name; return what they printed."""
         shim = self.folder / "bin" / "docker"
         shim.parent.mkdir(exist_ok=True)
         shim.write_text('#!/bin/sh\n[ "$1" = compose ] || exec podman "$@"\nshift\nexec podman-compose -p bootcamp "$@"\n')
         shim.chmod(0o755)
+        (clone := self.folder / "clone").mkdir(exist_ok=True)  # what the lines write stays out of the real one
+        if not (clone / "docker").exists():
+            (clone / "docker").symlink_to(ROOT / "docker")
         env = {**self._env(), "PATH": f"{shim.parent}:{os.environ['PATH']}"}
-        done = subprocess.run(["sh", "-euc", lines], cwd=ROOT, env=env, capture_output=True, text=True, timeout=1800, check=False)
+        done = subprocess.run(["sh", "-euc", lines], cwd=clone, env=env, capture_output=True, text=True, timeout=1800, check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
 

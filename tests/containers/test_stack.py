@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name
 from tests.containers.engine import ROOT, TARGETS, Engine
 from tests.containers.guide import Guide
 from tests.containers.lesson import GRADINGS, ID, PEOPLE, solving
-from tests.containers.stack import FIRST_COURSE, SERVICES, Stack
+from tests.containers.stack import BACKUP, FIRST_COURSE, SERVICES, Stack
 from tests.test_docker_lock import locked
 
 _NEEDED = ("podman", "podman-compose", "debootstrap", "runc")
@@ -286,6 +286,22 @@ def test_a_restart_finds_everything_there(stack: Stack) -> None:
     assert stack.run("bootcamp-server-ada", "sha256sum", f"{ID}/{ID}.ipynb") == notebook
     assert "graded" in stack.run("bootcamp-server-ada", "sh", "-c", "cd && nbgrader list --cached 2>&1")
     hand_in(stack, "ada", 99)
+    assert len(gradings(stack)) == len(before) + 1
+
+
+def test_what_was_lost_is_restored_as_the_guide_says(stack: Stack) -> None:
+    """Backed up, volumes gone, the guide's lines: the same log and results, and it goes on."""
+    before, heads = gradings(stack), as_engine(stack, "service", "bootcamp", "ledger", "verify")
+    guide = Guide.read()
+    assert f"head {heads.split('head ')[1][:64]}" in stack.type(guide.block(BACKUP, 1))
+    stack.down()
+    stack.type(guide.quoted("volumes of that name are gone\n("))
+    stack.type(guide.block(BACKUP, 2))
+    stack.wait_until_open()
+    assert (gradings(stack), as_engine(stack, "service", "bootcamp", "ledger", "verify")) == (before, heads)
+    assert "1 of 10 exercises passed" in stack.page("ada").text
+    stack.start_server("ada")
+    hand_in(stack, "ada", 98)
     assert len(gradings(stack)) == len(before) + 1
 
 
