@@ -227,7 +227,8 @@ def test_what_a_student_wrote_never_becomes_markup(desk: Desk, world: World) -> 
     for page in pages:
         read = Text(page.body)
         assert page.status == 200
-        assert [a["src"] for a in read.having("script")] == [f"/services/bootcamp/static/{name}.js" for name in ("page", "htmx")]
+        scripts = [f"/services/bootcamp/static/{name}.js" for name in ("page", "htmx", "figure")]
+        assert [a["src"] for a in read.having("script")] == scripts
         assert read.having("img") == []
         assert not any(name.startswith("on") for _, attributes in read.elements for name in attributes)
         assert "<script>alert(1)</script>" in read.text

@@ -90,7 +90,7 @@ def test_a_slider_moves_the_list(place: tuple[Looking, dict[str, str]]) -> None:
     page.get_by_label("Largest expected share").fill("50")
     expect(page.locator("#list")).to_contain_text("expected false")
 
-    assert asked == ["flags/list?cohort=2026&alpha=50&seats=16"]
+    assert [a for a in asked if not a.startswith("static/")] == ["flags/list?cohort=2026&alpha=50&seats=16"]
     expect(page.locator("#alpha-shown")).to_have_text("50 %")
     page.route("**/flags/list*", lambda route: route.fulfill(status=503))
     page.get_by_label("Largest expected share").fill("10")
