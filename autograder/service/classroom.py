@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from autograder.deadlines import Extension
-from autograder.pages.models import AttemptPage, Choice
-from autograder.pages.organizers.timeline import VIEWED
+from autograder.pages.models import Choice
 from autograder.pages.teachers import health, items, regrades, roster, stuck
 from autograder.pages.teachers.health import AssignmentPage, HealthPage
 from autograder.pages.teachers.items import ItemPage, ItemsPage
@@ -96,7 +95,7 @@ class Classroom:
         if found is None:
             return None
         student, name = found
-        self.ledger.record(VIEWED, self.desk.clock(), viewer, pseudonym, {"page": "roster"})
+        self.desk.looked_at(pseudonym, viewer, {"page": "roster"})
         catalog, granted = self.desk.catalog, self.desk.exchange.extensions.of(pseudonym)
         rows = {r.assignment: r for r in roll.newest_of(self.ledger, [pseudonym])}
         return EnrolledPage(
@@ -109,14 +108,6 @@ class Classroom:
             extendable=tuple((a.id, a.title) for a in catalog.assignments if a.due),
             snapshot=self.desk.snapshot(),
         )
-
-    def attempt(self, pseudonym: str, attempt_id: str, viewer: str) -> AttemptPage | None:
-        """Return one student's attempt, and record that it was looked at; None when the student has no such attempt."""
-        found = roll.known_as(self.ledger, pseudonym)
-        if found is None:
-            return None
-        self.ledger.record(VIEWED, self.desk.clock(), viewer, pseudonym, {"page": "attempt", "attempt": attempt_id})
-        return self.desk.attempt(pseudonym, found[1], attempt_id)
 
     def extend(self, pseudonym: str, assignment: str, until: str, reason: str, by: str) -> None:
         """Grant an extension until a time in UTC, as a browser's field writes it. Raises: Refused."""

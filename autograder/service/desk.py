@@ -17,7 +17,7 @@ from autograder.pages import student, wording
 from autograder.pages.catalog import Catalog
 from autograder.pages.cohort import Lines, View, cohort_page
 from autograder.pages.models import AssignmentCard, AttemptPage, CohortPage, GradingPage, Snapshot
-from autograder.pages.organizers.timeline import OF_COHORT
+from autograder.pages.organizers.timeline import OF_COHORT, VIEWED
 from autograder.pages.standing import Queued
 from autograder.pages.wording import Mark, Moment
 from autograder.progress import Policy, inviting, load_policy
@@ -114,6 +114,18 @@ class Desk:
         """Return the page of one attempt, None when there is none or it is somebody else's."""
         found = self.ledger.student(name)
         return self.attempt(found.pseudonym, name, attempt_id) if found else None
+
+    def looked_at(self, pseudonym: str, viewer: str, page: dict[str, str]) -> None:
+        """Record that the viewer looks at a person, before the page is made: what cannot be recorded is not shown."""
+        self.ledger.record(VIEWED, self.clock(), viewer, pseudonym, page)
+
+    def attempt_for(self, pseudonym: str, attempt_id: str, viewer: str) -> AttemptPage | None:
+        """Return one student's attempt, and record that it was looked at; None when there is no such student or attempt."""
+        found = roll.known_as(self.ledger, pseudonym)
+        if found is None:
+            return None
+        self.looked_at(pseudonym, viewer, {"page": "attempt", "attempt": attempt_id})
+        return self.attempt(pseudonym, found[1], attempt_id)
 
     def attempt(self, pseudonym: str, name: str, attempt_id: str) -> AttemptPage | None:
         """Return the page of one attempt of this student, None when the student has no such attempt."""

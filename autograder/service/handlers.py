@@ -58,6 +58,12 @@ class Page(Guarded):
             raise web.HTTPError(404)
         self.place(template, page=page, **around)
 
+    async def show_attempt(self, pseudonym: str, attempt_id: str, person: str, here: str) -> None:
+        """Place one attempt of a student, as staff see it, with the way back to the student's page below `person`."""
+        page = await self.ask(self.desk.attempt_for, pseudonym, attempt_id, self.who.name)
+        back, name = f"{self.settings['prefix']}{person}/{pseudonym}", page.name if page else ""
+        self.show_page("attempt.html", page, own=False, reported="", back=back, back_text=name, here=here)
+
 
 def part_of(page: Page) -> int:
     """Return which part of a long table a reader asked for, from 1. Raises: HTTPError on what is no such number."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autograder.errors import BootcampError
-from autograder.pages.models import AttemptPage
 from autograder.pages.organizers import flags as flag_views
 from autograder.pages.organizers.calibration import CalibrationPage, calibration_page
 from autograder.pages.organizers.comparison import MAX_COHORTS, ComparisonPage, comparison_page
@@ -15,12 +14,12 @@ from autograder.pages.organizers.invitations import ShortlistPage, shortlist_pag
 from autograder.pages.organizers.mentees import MenteePage, MenteesPage, mentee_page, mentees_page
 from autograder.pages.organizers.overview import OverviewPage, overview_page
 from autograder.pages.organizers.profile import ProfilePage, profile_page
-from autograder.pages.organizers.timeline import OF_PERSON, VIEWED
+from autograder.pages.organizers.timeline import OF_PERSON
 from autograder.progress import audit, inviting, reviewing
 from autograder.progress.decisions import REVIEWED
 from autograder.progress.inputs import EVALUATED, EVALUATION
 from autograder.progress.inviting import Drafted
-from autograder.records import Event, Student, roll
+from autograder.records import Event, roll
 from autograder.service.desk import Desk
 from autograder.service.exchange import Refused
 from autograder.survey import Survey
@@ -121,19 +120,11 @@ class Office:
         if found is None:
             return None
         survey = self.desk.surveys.newest(found[0].cohort)
-        self._looked_at(found[0], viewer, {"page": "person"})
+        self.desk.looked_at(pseudonym, viewer, {"page": "person"})
         results = self.desk.ledger.results(pseudonym)
         cards = self.desk.cards(results, (found[1], pseudonym))
         events = self.desk.ledger.events(0, OF_PERSON, subject=pseudonym, limit=_ALL)
         return profile_page(self.desk.catalog, found, survey, self.desk.policy, events, results, cards)
-
-    def attempt(self, pseudonym: str, attempt_id: str, viewer: str) -> AttemptPage | None:
-        """Return one student's attempt, and record that it was looked at."""
-        found = roll.known_as(self.desk.ledger, pseudonym)
-        if found is None:
-            return None
-        self._looked_at(found[0], viewer, {"page": "attempt", "attempt": attempt_id})
-        return self.desk.attempt(pseudonym, found[1], attempt_id)
 
     def review(self, pseudonym: str, decision: str, reason: str, viewer: str) -> None:
         """Record a decision. Raises: Refused."""
@@ -167,7 +158,7 @@ class Office:
         found = roll.known_as(self.desk.ledger, pseudonym) if decision else None
         if decision is None or found is None:
             return None
-        self._looked_at(found[0], viewer, {"page": "mentee"})
+        self.desk.looked_at(pseudonym, viewer, {"page": "mentee"})
         rows = self.desk.ledger.events(int(decision.payload["row"]) - 1, (EVALUATED,), subject=pseudonym, limit=1)
         results = self.desk.ledger.results(pseudonym)
         return mentee_page(self.desk.catalog, found, decision, rows[0] if rows else None, results, self.desk.snapshot())
@@ -188,10 +179,6 @@ class Office:
     def _decided(self) -> dict[str, Event]:
         """Return the newest decision about everybody who has one."""
         return reviewing.newest_by_subject(e for e in self.desk.decided.events() if e.kind == REVIEWED)
-
-    def _looked_at(self, person: Student, viewer: str, page: dict[str, str]) -> None:
-        # Before the page is made: what cannot be recorded is not shown.
-        self.desk.ledger.record(VIEWED, self.desk.clock(), viewer, person.pseudonym, page)
 
     @staticmethod
     def _is_about(e: Event, cohort: str, members: set[str]) -> bool:

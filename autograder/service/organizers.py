@@ -115,10 +115,7 @@ class PersonAttempt(OfficePage):
     """One attempt of one student, as organizers see it; looking is recorded."""
 
     async def get(self, pseudonym: str, attempt_id: str) -> None:
-        page = await self.ask(self.office.attempt, pseudonym, attempt_id, self.who.name)
-        back = f"{self.settings['prefix']}cohort/student/{pseudonym}"
-        name = page.name if page else ""
-        self.show_page("attempt.html", page, own=False, reported="", back=back, back_text=name, here="cohort")
+        await self.show_attempt(pseudonym, attempt_id, "cohort/student", "cohort")
 
 
 class Review(OfficePage):

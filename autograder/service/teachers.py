@@ -117,10 +117,7 @@ class EnrolledAttempt(ClassroomPage):
     """One attempt of one student, as instructors see it; looking is recorded."""
 
     async def get(self, pseudonym: str, attempt_id: str) -> None:
-        page = await self.ask(self.room.attempt, pseudonym, attempt_id, self.who.name)
-        back = f"{self.settings['prefix']}teaching/roster/{pseudonym}"
-        name = page.name if page else ""
-        self.show_page("attempt.html", page, own=False, reported="", back=back, back_text=name, here=HERE)
+        await self.show_attempt(pseudonym, attempt_id, "teaching/roster", HERE)
 
 
 class Extend(Enrolled):
