@@ -239,7 +239,7 @@ def test_a_group_waits_for_the_last_of_its_job():
     with Slot.start() as slot:
         warden, limits = slot.opener, Limits(memory_bytes=300 << 20)
         first = warden._make_group(limits)
-        with subprocess.Popen(["sleep", "1000"]) as left, first.entries() as entries:
+        with subprocess.Popen(["sleep", "30"]) as left, first.entries() as entries:
             for fd in entries:
                 os.write(fd, str(left.pid).encode())
             warden._put_back(first, limits)
