@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -342,7 +343,7 @@ def test_what_cannot_be_recorded_is_not_shown(
     assert answer.status == 500
     assert "Incident" in Text(answer.body).text
     assert "secret" not in answer.body
-    assert NAMES["student"] not in Text(answer.body).text
+    assert not re.search(rf"\b{NAMES['student']}\b", Text(answer.body).text)  # an incident number may well spell it inside
 
 
 def test_the_start_leads_by_right(world: World) -> None:
