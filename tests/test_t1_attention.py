@@ -6,7 +6,7 @@ The full proof is `bootcamp check t1_attention` (20 seeds); here one draw stands
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from autograder.grading.gate import report
 from autograder.grading.run import Outcome, attempt
 from autograder.grading.verdict import Status
 from autograder.sandbox.inprocess import open_in_process
+from autograder.sandbox.student import Call
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "assignments" / "t1_attention"
@@ -39,6 +40,8 @@ EXERCISES = (
     "online_softmax_attention",
 )
 ALLOWED_IMPORTS = {
+    "collections.abc",
+    "itertools",
     "__future__",
     "math",
     "typing",
@@ -152,13 +155,21 @@ class Recorder:
         call = self._student.fn(name, **options)
         return lambda *a, **k: call(*self._noted(a), **k)
 
-    def module(self, name: str, *args: Any, **kwargs: Any) -> Any:
+    def each(self, name: str, calls: Sequence[Call]) -> Iterator[Any]:
         self.names.add(name)
-        return self._student.module(name, *args, **kwargs)
+        for call in calls:
+            self._noted(call.args)
+        return self._student.each(name, calls)
 
-    def make(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        self.names.add(name)
-        return self._student.make(name, *args, **kwargs)
+    def __getattr__(self, way: str) -> Callable[..., Any]:
+        """The four ways to make an object."""
+        assert way in ("make", "make_soon", "module", "module_soon")
+
+        def make(name: str, *args: Any, **kwargs: Any) -> Any:
+            self.names.add(name)
+            return getattr(self._student, way)(name, *args, **kwargs)
+
+        return make
 
     def observe(self, name: str, *args: Any, **kwargs: Any) -> Any:
         self.names.add(name)

@@ -6,6 +6,9 @@ of under a hundred float64 terms (rounding 1e-14); wider only where a check says
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,7 +29,7 @@ from autograder.grading.compare import (
     tensor,
     unchanged,
 )
-from autograder.sandbox.student import Student
+from autograder.sandbox.student import Call, Student
 
 MASK, ATTENTION, ONLINE = "t1_attention.causal_mask", "t1_attention.attention", "t1_attention.online_softmax_attention"
 FLOAT32 = "float32 inputs"
@@ -39,33 +42,37 @@ def _visible(q_len: int, k_len: int, offset: int) -> Tensor:
 @hidden(MASK, weight=2, core=True)
 def square_without_cache(student: Student, rng: np.random.Generator) -> None:
     """As many queries as keys, no cache: a query sees itself and everything before."""
+    found = student.each("causal_mask", [Call(n, n) for n in range(1, 7)])
     for n in range(1, 7):
         slip = "True means: may see. A query sees itself, and nothing later. Vaswani et al. 3.2.3."
-        same(student.fn("causal_mask")(n, n), _visible(n, n, 0), f"causal_mask({n}, {n})", slip)
+        same(next(found), _visible(n, n, 0), f"causal_mask({n}, {n})", slip)
 
 
 @hidden(MASK, weight=1)
 def every_shape(student: Student, rng: np.random.Generator) -> None:
     """More keys than queries or fewer, offset 0: positions count from 0 on both sides."""
-    for q_len in range(1, 7):
-        for k_len in range(1, 7):
-            slip = "Rows are queries; with offset 0 both sides count from position 0. Read what the docstring says of positions."
-            same(student.fn("causal_mask")(q_len, k_len), _visible(q_len, k_len, 0), f"causal_mask({q_len}, {k_len})", slip)
+    lengths = list(product(range(1, 7), repeat=2))
+    found = student.each("causal_mask", [Call(q_len, k_len) for q_len, k_len in lengths])
+    for q_len, k_len in lengths:
+        slip = "Rows are queries; with offset 0 both sides count from position 0. Read what the docstring says of positions."
+        same(next(found), _visible(q_len, k_len, 0), f"causal_mask({q_len}, {k_len})", slip)
 
 
 @hidden(MASK, weight=3)
 def offset_moves_the_queries(student: Student, rng: np.random.Generator) -> None:
     """With an offset the queries come after a cache; the last query of a full cache sees every key."""
     slip = "Query i stands at position i + offset; the keys do not move."
-    for q_len in range(1, 7):
-        k_len = q_len + int(rng.integers(1, 6))
+    full = [(q_len, q_len + int(rng.integers(1, 6))) for q_len in range(1, 7)]
+    masks = student.each("causal_mask", [Call(q_len, k_len, k_len - q_len) for q_len, k_len in full])
+    for q_len, k_len in full:
         what = f"causal_mask({q_len}, {k_len}, offset={k_len - q_len})"
-        found = tensor(student.fn("causal_mask")(q_len, k_len, k_len - q_len), what, (q_len, k_len), torch.bool)
+        found = tensor(next(masks), what, (q_len, k_len), torch.bool)
         assert found[-1].all(), f"{what}: the last query stands at the last key and must see all keys. {slip}"
-    for _ in range(20):
-        q_len, k_len, offset = (int(i) for i in rng.integers((1, 1, 1), (7, 7, 9)))
+    some = [[int(i) for i in rng.integers((1, 1, 1), (7, 7, 9))] for _ in range(20)]
+    masks = student.each("causal_mask", [Call(q_len, k_len, offset=offset) for q_len, k_len, offset in some])
+    for q_len, k_len, offset in some:
         what = f"causal_mask({q_len}, {k_len}, offset={offset})"
-        same(student.fn("causal_mask")(q_len, k_len, offset=offset), _visible(q_len, k_len, offset), what, slip)
+        same(next(masks), _visible(q_len, k_len, offset), what, slip)
 
 
 def _inputs(rng: np.random.Generator, lead: tuple[int, ...], q: int, k: int, d: int, e: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -95,24 +102,27 @@ def _agree(found: object, expected: tuple[Tensor, Tensor], case: str, slip: str 
 @hidden(ATTENTION, weight=3, core=True)
 def values(student: Student, rng: np.random.Generator) -> None:
     """The rows of the pattern are weights over the keys, and the output averages the values with them."""
-    attention = student.fn("attention")
+    cases = []
     for case in range(12):
         lead = [(), (int(rng.integers(1, 4)),), (2, int(rng.integers(1, 4)))][case % 3]
         n_q, n_k, d, e = sizes(rng, 4, 2, 9)
         if case >= 8:  # size 1 in turn
             n_q, n_k, d, e = (1 if i == case - 8 else n for i, n in enumerate((n_q, n_k, d, e)))
         q, k, v = _inputs(rng, lead, n_q, n_k, d, e)
-        mask = _mask(rng, *lead, n_q, n_k) if case % 2 else None
-        said = shapes(q=q, k=k, v=v) + (", with a mask" if case % 2 else "")
-        out, pattern = pair(attention(q, k, v) if mask is None else attention(q, k, v, mask), f"attention for {said}")
-        finite(pattern, f"pattern for {said}", (*lead, n_q, n_k), torch.float64)
+        cases.append((q, k, v, _mask(rng, *lead, n_q, n_k)) if case % 2 else (q, k, v))
+    answers = student.each("attention", [Call(*given) for given in cases])
+    for q, k, v, *given in cases:
+        mask = given[0] if given else None
+        said = shapes(q=q, k=k, v=v) + (", with a mask" if given else "")
+        out, pattern = pair(next(answers), f"attention for {said}")
+        finite(pattern, f"pattern for {said}", (*q.shape[:-1], k.shape[-2]), torch.float64)
         rows = "Each row must sum to 1: is the softmax over the keys, the last axis?"
-        ones = torch.ones(*lead, n_q, dtype=torch.float64)
+        ones = torch.ones(q.shape[:-1], dtype=torch.float64)
         close(pattern.detach().sum(-1), ones, f"row sums of pattern for {said}", rtol=1e-9, slip=rows)
         slip = "Which d is under the root? Which side of the mask is True? Vaswani et al. 3.2.1."
         _agree((out, pattern), _oracle(q, k, v, mask), said, slip)
-    order = torch.from_numpy(rng.permutation(n_k))
-    moved, _ = pair(attention(q, k[..., order, :], v[..., order, :], mask[..., order]), "attention")
+    order = torch.from_numpy(rng.permutation(k.shape[-2]))
+    moved, _ = pair(student.fn("attention")(q, k[..., order, :], v[..., order, :], mask[..., order]), "attention")
     slip = "A key's place carries no meaning."
     close(moved, out.detach(), "out after keys, values and mask were put in another order", rtol=1e-9, slip=slip)
 
@@ -120,11 +130,12 @@ def values(student: Student, rng: np.random.Generator) -> None:
 @hidden(ATTENTION, weight=1)
 def scale_is_used(student: Student, rng: np.random.Generator) -> None:
     """A given scale replaces 1 / sqrt(d): also 1, and also 0, which makes all weights equal."""
-    for scale in (float(rng.uniform(0.2, 3)), 1.0, 0.0, -float(rng.uniform(0.2, 3))):
-        n_q, n_k, d, e = sizes(rng, 4, 2, 9)
-        q, k, v = _inputs(rng, (3,), n_q, n_k, d, e)
+    scales = (float(rng.uniform(0.2, 3)), 1.0, 0.0, -float(rng.uniform(0.2, 3)))
+    cases = [(_inputs(rng, (3,), *sizes(rng, 4, 2, 9)), scale) for scale in scales]
+    answers = student.each("attention", [Call(*qkv, scale=scale) for qkv, scale in cases])
+    for qkv, scale in cases:
         slip = "Only None stands for 1 / sqrt(d); a given scale is taken as it is, once."
-        _agree(student.fn("attention")(q, k, v, scale=scale), _oracle(q, k, v, scale=scale), f"scale={scale:.3g}", slip)
+        _agree(next(answers), _oracle(*qkv, scale=scale), f"scale={scale:.3g}", slip)
 
 
 @hidden(ATTENTION, weight=1)
@@ -132,20 +143,22 @@ def masks_and_layouts(student: Student, rng: np.random.Generator) -> None:
     """A mask may broadcast, float32 stays float32, and a strided input is as good as a contiguous one."""
     b, h, n_q, n_k, d, e = sizes(rng, 6, 2, 9)
     q, k, v = (strided(x) for x in _inputs(rng, (b, h), n_q, n_k, d, e))
-    for shape in ((n_q, n_k), (b, 1, 1, n_k), (b, 1, n_q, n_k), (h, n_q, n_k)):
-        mask = _mask(rng, *shape)
+    masks = [_mask(rng, *shape) for shape in ((n_q, n_k), (b, 1, 1, n_k), (b, 1, n_q, n_k), (h, n_q, n_k))]
+    short = tuple(x.float() for x in (q, k, v))
+    answers = student.each("attention", [*(Call(q, k, v, mask=mask) for mask in masks), Call(*short, mask=masks[-1])])
+    for mask in masks:
         slip = "The mask broadcasts to the scores, as torch broadcasts: aligned at the last axis."
         expected = _oracle(q, k, v, mask.expand(b, h, n_q, n_k))
-        _agree(student.fn("attention")(q, k, v, mask=mask), expected, f"{shapes(q=q, k=k, mask=mask)}", slip)
-    short = tuple(x.float() for x in (q, k, v))
-    expected = _oracle(*short, mask.expand(b, h, n_q, n_k))
-    _agree(student.fn("attention")(*short, mask=mask), expected, FLOAT32, rtol=1e-5)  # float32 is the point here
+        _agree(next(answers), expected, f"{shapes(q=q, k=k, mask=mask)}", slip)
+    expected = _oracle(*short, masks[-1].expand(b, h, n_q, n_k))
+    _agree(next(answers), expected, FLOAT32, rtol=1e-5)  # float32 is the point here
 
 
 @hidden(ATTENTION, weight=3)
 def masked_weight_is_zero(student: Student, rng: np.random.Generator) -> None:
     """However low or high the scores, a masked key has weight exactly 0 and the others are not disturbed."""
     # A common shift of the scores cancels. What remains is their rounding: shift x 2^-52 x a few, hence the two tolerances.
+    cases = []
     for shift, rtol in ((-5e4, 1e-9), (-3e8, 1e-5), (2e4, 1e-9)):
         n_q, n_k, d, e = sizes(rng, 4, 2, 9)
         q, k, v = _inputs(rng, (2,), n_q, n_k, d, e)
@@ -154,8 +167,10 @@ def masked_weight_is_zero(student: Student, rng: np.random.Generator) -> None:
         q[..., -1], k[..., -1] = 1.0, 0.0
         expected = _oracle(q, k, v, mask)
         k[..., -1] = shift * d**0.5
-        case = f"scores near {shift:.0g}"
-        out, pattern = pair(student.fn("attention")(q, k, v, mask), f"attention for {case}")
+        cases.append((q, k, v, mask, expected, f"scores near {shift:.0g}", rtol))
+    answers = student.each("attention", [Call(*case[:4]) for case in cases])
+    for _, _, _, mask, expected, case, rtol in cases:
+        out, pattern = pair(next(answers), f"attention for {case}")
         slip = "A finite fill value leaks once the scores are lower still. Docstring: exactly 0."
         finite(pattern, f"pattern for {case}", expected[1].shape, torch.float64, "Does an exponential overflow?")
         same(pattern[~mask].detach(), torch.zeros(int((~mask).sum()), dtype=torch.float64), f"weights of masked keys, {case}", slip)
@@ -220,55 +235,64 @@ def gradients_flow(student: Student, rng: np.random.Generator) -> None:
             close(found[name], g, f"gradient of {name} {tuple(x.shape)}", rtol=1e-9, slip="Is something detached on the way?")
 
 
-def _online(student: Student, q: Tensor, k: Tensor, v: Tensor, block: int, slip: str, rtol: float = 1e-9) -> None:
-    found = student.fn("online_softmax_attention")(q, k, v, block)
-    expected = scaled_dot_product_attention(q.double(), k.double(), v.double())
-    close(found, expected, f"result for {shapes(q=q, k=k, v=v)}, block={block}", rtol=rtol, dtype=q.dtype, slip=slip)
+Case = tuple[Tensor, Tensor, Tensor, int]  # q, k, v and the size of a block
+
+
+def _online(student: Student, cases: Sequence[Case], slip: str, *other_slips: str) -> None:
+    """Compare each case; slips beyond the first belong to the second case and so on."""
+    answers = student.each("online_softmax_attention", [Call(*case) for case in cases])
+    for i, (q, k, v, block) in enumerate(cases):
+        expected = scaled_dot_product_attention(q.double(), k.double(), v.double())
+        said, rtol = f"result for {shapes(q=q, k=k, v=v)}, block={block}", 1e-5 if q.dtype is torch.float32 else 1e-9
+        close(next(answers), expected, said, rtol=rtol, dtype=q.dtype, slip=(slip, *other_slips)[min(i, len(other_slips))])
 
 
 @hidden(ONLINE, weight=2, core=True)
 def whole_blocks(student: Student, rng: np.random.Generator) -> None:
     """Exact attention where the block size divides the number of keys."""
+    cases = []
     for lead, n_blocks in (((), 1), ((2,), 3), ((2, 3), 4)):
         n_q, block, d, e = sizes(rng, 4, 2, 7)
-        q, k, v = _inputs(rng, lead, n_q, n_blocks * block, d, e)
-        _online(student, q, k, v, block, "Sums made with an older maximum must be rescaled. Milakov and Gimelshein, section 3.")
+        cases.append((*_inputs(rng, lead, n_q, n_blocks * block, d, e), block))
+    _online(student, cases, "Sums made with an older maximum must be rescaled. Milakov and Gimelshein, section 3.")
 
 
 @hidden(ONLINE, weight=2)
 def any_block_size(student: Student, rng: np.random.Generator) -> None:
     """A last block that is shorter, blocks of one key, and a block larger than all keys."""
-    for n_k, block in ((7, 3), (8, 5), (5, 1), (1, 1), (1, 4), (6, 50), (int(rng.integers(9, 14)), 4)):
-        q, k, v = _inputs(rng, (2,), *sizes(rng, 1, 1, 6), n_k, *sizes(rng, 2, 1, 6))
-        _online(student, q, k, v, block, "What happens to the keys after the last whole block?")
+    lengths = ((7, 3), (8, 5), (5, 1), (1, 1), (1, 4), (6, 50), (int(rng.integers(9, 14)), 4))
+    cases = [(*_inputs(rng, (2,), *sizes(rng, 1, 1, 6), n_k, *sizes(rng, 2, 1, 6)), block) for n_k, block in lengths]
+    _online(student, cases, "What happens to the keys after the last whole block?")
 
 
 @hidden(ONLINE, weight=2)
 def maxima_in_any_order(student: Student, rng: np.random.Generator) -> None:
     """Maxima that rise from block to block, fall, or jump."""
+    cases, slips = [], []
     for order in ("rising", "falling", "as they come"):
         n_q, block, d, e = sizes(rng, 4, 2, 7)
         q, k, v = _inputs(rng, (2,), n_q, 4 * block + 1, d, e)
         q[..., -1], k[..., -1] = 1.0, 8 * normal(rng, 4 * block + 1)
         if order != "as they come":
             k[..., -1] = k[..., -1].sort(descending=order == "falling").values
-        slip = f"The maxima come {order} here. What was summed before must be brought to the new maximum."
-        _online(student, q, k, v, block, slip)
+        cases.append((q, k, v, block))
+        slips.append(f"The maxima come {order} here. What was summed before must be brought to the new maximum.")
+    _online(student, cases, *slips)
 
 
 @hidden(ONLINE, weight=2)
 def far_from_zero(student: Student, rng: np.random.Generator) -> None:
     """Scores far below and far above 0, and 10,000 times larger; float32 and strided inputs; inputs stay as they were."""
-    slip = "Where does the running maximum start, and is it taken off before every exponential?"
+    slip, cases = "Where does the running maximum start, and is it taken off before every exponential?", []
     for shift in (2e4, -5e4):  # above first: there a maximum that starts at 0 does no harm, and none at all does
         n_q, n_k, d, e = sizes(rng, 4, 2, 9)
         q, k, v = _inputs(rng, (2,), n_q, n_k, d, e)
         q[..., -1], k[..., -1] = 1.0, shift * d**0.5
         # The scores themselves are rounded at 5e4 x 2^-52, differently in every order of summation: 1e-9 is 20 times that.
-        _online(student, q, k, v, 2, slip)
+        cases.append((q, k, v, 2))
     q, k, v = (strided(x) for x in _inputs(rng, (3,), 4, 7, 5, 6))
-    _online(student, q * 1e4, k, v, 3, slip)
-    _online(student, q.float(), k.float(), v.float(), 3, "float32 inputs.", 1e-5)
+    cases += [(q * 1e4, k, v, 3), (q.float(), k.float(), v.float(), 3)]
+    _online(student, cases, slip, slip, slip, "float32 inputs.")
     before = [x.clone() for x in (q, k, v)]
     _, after = student.fn("online_softmax_attention", return_args=True)(q, k, v, 3)
     unchanged(after, before, "q k v", "online_softmax_attention")

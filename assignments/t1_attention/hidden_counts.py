@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from autograder.grading.checks import hidden
 from autograder.grading.compare import integers, number, sizes, tensor
-from autograder.sandbox.student import Student
+from autograder.sandbox.student import Call, Student
 
 COUNTS, HAND_SET = "t1_attention.param_count", "t1_attention.hand_set_previous_token_head"
 Config = dict[str, Any]
@@ -57,24 +57,28 @@ def _case(c: Config) -> str:
     return ", ".join(f"{name}={value}" for name, value in c.items())
 
 
-def _counts(student: Student, c: Config, slip: str) -> None:
-    expected = sum(int(np.prod(shape)) for shape in _layout(c).values())
-    found = number(student.fn("param_count")(student.make("GPTConfig", **c)), f"param_count for {_case(c)}")
-    assert found == expected, f"param_count for {_case(c)}: {found:.12g}, the model has {expected}. {slip}"
+def _counts(student: Student, configs: list[Config], slip: str) -> None:
+    answers = student.each("param_count", [Call(student.make_soon("GPTConfig", **c)) for c in configs])
+    for c in configs:
+        expected = sum(int(np.prod(shape)) for shape in _layout(c).values())
+        found = number(next(answers), f"param_count for {_case(c)}")
+        assert found == expected, f"param_count for {_case(c)}: {found:.12g}, the model has {expected}. {slip}"
 
 
 @hidden(COUNTS, weight=2, core=True)
 def parameters_of_plain_models(student: Student, rng: np.random.Generator) -> None:
     """The count equals the sum over the tensors: plain models, untied, gelu, no shared heads."""
-    for _ in range(4):
-        _counts(student, _draw(rng), "Biases, norms, positions, both token matrices: is everything counted, and once?")
+    _counts(
+        student, [_draw(rng) for _ in range(4)], "Biases, norms, positions, both token matrices: is everything counted, and once?"
+    )
 
 
 @hidden(COUNTS, weight=2)
 def parameters_of_every_option(student: Student, rng: np.random.Generator) -> None:
     """The count follows tied, mlp_kind and n_kv_heads."""
-    for c in _options(rng):
-        _counts(student, c, "Tied is one matrix; swiglu has three and no bias; shared key/value heads are fewer rows of qkv.")
+    _counts(
+        student, _options(rng), "Tied is one matrix; swiglu has three and no bias; shared key/value heads are fewer rows of qkv."
+    )
 
 
 def _measured(c: Config, t: int) -> float:
@@ -95,27 +99,32 @@ def _measured(c: Config, t: int) -> float:
     return counter.get_total_flops() / t
 
 
-def _flops(student: Student, c: Config, t: int, slip: str) -> None:
-    expected = _measured(c, t)
-    what = f"flops_per_token for {_case(c)}, t={t}"
-    found = number(student.fn("flops_per_token")(student.make("GPTConfig", **c), t), what)
-    # 1 % forgives rounding to an integer, and no term of these models is smaller.
-    assert abs(found / expected - 1) < 0.01, f"{what}: {found:.12g}, torch counts {expected:.12g}. {slip}"
+def _flops(student: Student, cases: list[tuple[Config, int]], slip: str) -> None:
+    answers = student.each("flops_per_token", [Call(student.make_soon("GPTConfig", **c), t) for c, t in cases])
+    for c, t in cases:
+        expected = _measured(c, t)
+        what = f"flops_per_token for {_case(c)}, t={t}"
+        found = number(next(answers), what)
+        # 1 % forgives rounding to an integer, and no term of these models is smaller.
+        assert abs(found / expected - 1) < 0.01, f"{what}: {found:.12g}, torch counts {expected:.12g}. {slip}"
 
 
 @hidden(COUNTS, weight=2, core=True)
 def operations_of_plain_models(student: Student, rng: np.random.Generator) -> None:
     """The operations per token equal those that torch counts, for short and long sequences of plain models."""
-    for t in (1, int(rng.integers(5, 12)), int(rng.integers(20, 60)), 500):
-        _flops(student, _draw(rng), t, "Two per multiply-add; which products depend on t? Which matrix is only looked up?")
+    lengths = (1, int(rng.integers(5, 12)), int(rng.integers(20, 60)), 500)
+    _flops(
+        student,
+        [(_draw(rng), t) for t in lengths],
+        "Two per multiply-add; which products depend on t? Which matrix is only looked up?",
+    )
 
 
 @hidden(COUNTS, weight=1)
 def operations_of_every_option(student: Student, rng: np.random.Generator) -> None:
     """The operations follow mlp_kind and n_kv_heads; a tied unembedding costs as much as another."""
-    for c in _options(rng)[:6]:
-        slip = "Sharing heads saves projections, not scores; tying saves memory, not operations."
-        _flops(student, c, int(rng.integers(1, 40)), slip)
+    cases = [(c, int(rng.integers(1, 40))) for c in _options(rng)[:6]]
+    _flops(student, cases, "Sharing heads saves projections, not scores; tying saves memory, not operations.")
 
 
 def _roomy(rng: np.random.Generator, **choices: Any) -> Config:
@@ -130,7 +139,7 @@ def _roomy(rng: np.random.Generator, **choices: Any) -> Config:
 def _state(student: Student, c: Config) -> State:
     """Ask for the weights and return them in float32, as GPT(cfg) holds them, all there and of the right shapes."""
     what = "hand_set_previous_token_head(cfg)"
-    found = student.fn("hand_set_previous_token_head")(student.make("GPTConfig", **c))
+    found = student.fn("hand_set_previous_token_head")(student.make_soon("GPTConfig", **c))
     assert isinstance(found, dict), f"{what} must return a dict of tensors, named as in GPT(cfg).state_dict()."
     layout = _layout(c)
     missing, surplus = [name for name in layout if name not in found], len([name for name in found if name not in layout])
@@ -241,7 +250,7 @@ def in_every_config(student: Student, rng: np.random.Generator) -> None:
 @hidden(HAND_SET, evidence="observed")
 def set_by_hand(student: Student, rng: np.random.Generator) -> None:
     """No backward pass and no long computation: the weights are chosen, not trained."""
-    _, seen = student.observe("hand_set_previous_token_head", student.make("GPTConfig", **_roomy(rng)))
+    _, seen = student.observe("hand_set_previous_token_head", student.make_soon("GPTConfig", **_roomy(rng)))
     backward = [name for name in seen.operators if "backward" in name]
     assert not backward, "A backward pass was seen. The weights are to be chosen by thought."
     n_products = sum(n for name, n in seen.operators.items() if any(p in name for p in ("mm", "matmul", "linear")))

@@ -17,6 +17,7 @@ from autograder.grading.checks import hidden
 from autograder.grading.compare import (
     close,
     evaluate,
+    evaluate_each,
     finite,
     gradients,
     integers,
@@ -28,7 +29,7 @@ from autograder.grading.compare import (
     strided,
     tensor,
 )
-from autograder.sandbox.student import Student, StudentModule
+from autograder.sandbox.student import Call, Student, StudentModule
 
 NORM, GPT = "t1_attention.rms_norm", "t1_attention.gpt"
 F32 = torch.float32
@@ -113,7 +114,7 @@ def _double(state: State) -> State:
 
 
 def _rms(student: Student, rng: np.random.Generator, d: int, eps: float | None = None) -> tuple[StudentModule, Tensor, str]:
-    m = student.module("RMSNorm", d) if eps is None else student.module("RMSNorm", d, eps=eps)
+    m = student.module_soon("RMSNorm", d) if eps is None else student.module_soon("RMSNorm", d, eps=eps)
     weight, case = 1 + 0.5 * normal(rng, d, dtype=F32), f"RMSNorm({d})" if eps is None else f"RMSNorm({d}, eps={eps:.3g})"
     load(m, {"weight": weight}, case)
     return m, weight, case
@@ -128,7 +129,7 @@ def _rms_close(m: StudentModule, x: Tensor, weight: Tensor, eps: float, case: st
 @hidden(NORM, weight=1, core=True)
 def rms_norm_values(student: Student, rng: np.random.Generator) -> None:
     """Every vector is divided by its root mean square; the mean stays; any leading shape."""
-    m = student.module("RMSNorm", 6)
+    m = student.module_soon("RMSNorm", 6)
     first = dict(m.named_parameters())
     same(first.get("weight"), torch.ones(6), "weight of a new RMSNorm(6)")
     for lead in ((3,), (2, 4), (), (2, 1, 5)):
@@ -180,8 +181,8 @@ def rms_norm_learns(student: Student, rng: np.random.Generator) -> None:
 
 
 def _new_block(student: Student, rng: np.random.Generator, c: Config, pre_norm: bool | None) -> tuple[StudentModule, State]:
-    cfg, state = student.make("GPTConfig", **c), _weights(rng, _block_layout(c))
-    m = student.module("Block", cfg) if pre_norm is None else student.module("Block", cfg, pre_norm=pre_norm)
+    cfg, state = student.make_soon("GPTConfig", **c), _weights(rng, _block_layout(c))
+    m = student.module_soon("Block", cfg) if pre_norm is None else student.module_soon("Block", cfg, pre_norm=pre_norm)
     load(m, state, "Block(cfg)")
     return m, state
 
@@ -231,14 +232,13 @@ def block_reads_its_config(student: Student, rng: np.random.Generator) -> None:
 
 
 def _new_gpt(student: Student, rng: np.random.Generator, c: Config) -> tuple[StudentModule, State]:
-    m, state = student.module("GPT", student.make("GPTConfig", **c)), _weights(rng, _layout(c))
+    m, state = student.module_soon("GPT", student.make_soon("GPTConfig", **c)), _weights(rng, _layout(c))
     load(m, state, "GPT(cfg)", SHARED if c.get("tied") else None)
     return m, state
 
 
-def _logits(m: StudentModule, state: State, tokens: Tensor, c: Config, case: str, slip: str, offset: int | None = None) -> Tensor:
-    found = evaluate(m, tokens) if offset is None else evaluate(m, tokens, pos_offset=offset)
-    expected = _gpt(_double(state), tokens, c, offset or 0)
+def _logits(found: object, state: State, tokens: Tensor, c: Config, case: str, slip: str, offset: int = 0) -> Tensor:
+    expected = _gpt(_double(state), tokens, c, offset)
     return close(found, expected, f"logits, {case}tokens {tuple(tokens.shape)}", rtol=3e-5, dtype=F32, slip=slip)
 
 
@@ -251,13 +251,13 @@ def logits_of_a_small_model(student: Student, rng: np.random.Generator) -> None:
         tokens = integers(rng, 0, c["d_vocab"], b, c["n_ctx"] - 1)
         k = int(rng.integers(1, c["n_ctx"] - 1))
         shape = (b, c["n_ctx"] - 1, c["d_vocab"])
-        whole = finite(evaluate(m, tokens), f"logits of tokens {tuple(tokens.shape)}", shape, F32)
+        answers = evaluate_each(m, [Call(tokens), Call(tokens[:, :k]), Call(tokens), Call(tokens)])
+        whole = finite(next(answers), f"logits of tokens {tuple(tokens.shape)}", shape, F32)
         said = f"logits of the first {k} tokens, alone and with {c['n_ctx'] - 1 - k} more"
-        close(evaluate(m, tokens[:, :k]), whole[:, :k], said, rtol=3e-5, dtype=F32, slip="A later token must not matter.")
+        close(next(answers), whole[:, :k], said, rtol=3e-5, dtype=F32, slip="A later token must not matter.")
         slip = "Embeddings, positions from 0, blocks, final norm, unembedding: is one missing, or in another order?"
-        _logits(m, state, tokens, c, "", slip)
-        again = evaluate(m, tokens)
-        same(again, whole, "logits of the same tokens, asked again", "Does the model keep something from call to call?")
+        _logits(next(answers), state, tokens, c, "", slip)
+        same(next(answers), whole, "logits of the same tokens, asked again", "Does the model keep something from call to call?")
 
 
 @hidden(GPT, weight=1)
@@ -266,10 +266,11 @@ def gpt_reads_its_config(student: Student, rng: np.random.Generator) -> None:
     for kind, kv, eps, n_layers in (("swiglu", 1, 1e-5, 3), ("gelu_tanh", None, 0.4, 1)):
         c = _config(rng, mlp_kind=kind, n_kv_heads=kv, eps=eps, n_layers=n_layers)
         m, state = _new_gpt(student, rng, c)
-        for t in (1, c["n_ctx"]):
+        given = [integers(rng, 0, c["d_vocab"], 2, t) for t in (1, c["n_ctx"])]
+        for tokens, found in zip(given, evaluate_each(m, [Call(tokens) for tokens in given]), strict=True):
             slip = "Is the config handed on to every part, the final norm too?"
             case = f'mlp_kind="{kind}", n_kv_heads={kv}, eps={eps:.3g}, '
-            _logits(m, state, integers(rng, 0, c["d_vocab"], 2, t), c, case, slip)
+            _logits(found, state, tokens, c, case, slip)
 
 
 @hidden(GPT, weight=2)
@@ -277,9 +278,11 @@ def positions_from_an_offset(student: Student, rng: np.random.Generator) -> None
     """With pos_offset the tokens stand further on, the same for every sequence of the batch."""
     c = _config(rng)
     m, state = _new_gpt(student, rng, c)
-    for offset in (1, c["n_ctx"] - 4, 0):
+    cases = [(offset, integers(rng, 0, c["d_vocab"], 5, 4)) for offset in (1, c["n_ctx"] - 4, 0)]
+    answers = evaluate_each(m, [Call(tokens, pos_offset=offset) for offset, tokens in cases])
+    for offset, tokens in cases:
         slip = "Token i stands at pos_offset + i, in every row of the batch; only the position vectors change."
-        _logits(m, state, integers(rng, 0, c["d_vocab"], 5, 4), c, f"pos_offset={offset}, ", slip, offset)
+        _logits(next(answers), state, tokens, c, f"pos_offset={offset}, ", slip, offset)
 
 
 @hidden(GPT, weight=1)
@@ -287,10 +290,10 @@ def too_long_is_refused(student: Student, rng: np.random.Generator) -> None:
     """Positions beyond n_ctx raise ValueError, also when an offset leads there."""
     c = _config(rng)
     m, _ = _new_gpt(student, rng, c)
-    for t, offset in ((c["n_ctx"] + 1, 0), (3, c["n_ctx"] - 2), (1, c["n_ctx"])):
-        tokens = integers(rng, 0, c["d_vocab"], 2, t)
-        what = f"GPT with n_ctx={c['n_ctx']}: t={t}, pos_offset={offset}"
-        raises("ValueError", lambda tokens=tokens, offset=offset: evaluate(m, tokens, pos_offset=offset), what)
+    beyond = ((c["n_ctx"] + 1, 0), (3, c["n_ctx"] - 2), (1, c["n_ctx"]))
+    answers = evaluate_each(m, [Call(integers(rng, 0, c["d_vocab"], 2, t), pos_offset=offset) for t, offset in beyond])
+    for t, offset in beyond:
+        raises("ValueError", lambda: next(answers), f"GPT with n_ctx={c['n_ctx']}: t={t}, pos_offset={offset}")
 
 
 @hidden(GPT, weight=3)
@@ -300,7 +303,7 @@ def tied_matrix_is_one(student: Student, rng: np.random.Generator) -> None:
     m, state = _new_gpt(student, rng, c)
     tokens = integers(rng, 0, c["d_vocab"], 3, c["n_ctx"])
     slip = "One Parameter under two names, or a copy made at the start?"
-    _logits(m, state, tokens, c, "tied, ", slip)
+    _logits(evaluate(m, tokens), state, tokens, c, "tied, ", slip)
     own = {SHARED.get(name, name): leaf for name, leaf in m.named_parameters()}
     names = [name for name in state if "emb" in name or "norm" in name]
     upstream = normal(rng, 3, c["n_ctx"], c["d_vocab"], dtype=F32)
@@ -318,8 +321,8 @@ def first_weights(student: Student, rng: np.random.Generator) -> None:
     for kind in ("gelu", "swiglu"):
         n_layers = int(rng.integers(3, 6))
         c = _config(rng, d_model=48, n_heads=4, d_mlp=90, d_vocab=70, n_ctx=60, n_layers=n_layers, mlp_kind=kind)
-        cfg, layout = student.make("GPTConfig", **c), _layout(c)
-        found, other = ({name: p.detach() for name, p in student.module("GPT", cfg).named_parameters()} for _ in range(2))
+        cfg, layout = student.make_soon("GPTConfig", **c), _layout(c)
+        found, other = ({name: p.detach() for name, p in student.module_soon("GPT", cfg).named_parameters()} for _ in range(2))
         for name, shape in layout.items():
             _at_first(tensor(found.get(name), name, shape, F32), name, n_layers)
         same_twice = torch.equal(found["tok_emb.weight"], tensor(other.get("tok_emb.weight"), "tok_emb.weight"))

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autograder.sandbox.student import StudentCrashed, StudentError, StudentModule, StudentTimeout, Tampered
+from autograder.sandbox.student import Call, StudentCrashed, StudentError, StudentModule, StudentTimeout, Table, Tampered
 
 Dtypes = torch.dtype | tuple[torch.dtype, ...]
 _NOTED: ContextVar[list[float] | None] = ContextVar("tolerances used", default=None)
@@ -166,10 +166,14 @@ def load(module: StudentModule, state: Mapping[str, Tensor], what: str, shared: 
     `shared` maps a second name of a shared parameter to its first: torch lists such a parameter once, under whichever
     name came first. Buffers are the student's own affair: they are neither asked for nor refused.
     """
+    module.load_soon(state, lambda table: _same_layout(table, state, what, shared or {}))
+
+
+def _same_layout(table: Table, state: Mapping[str, Tensor], what: str, shared: Mapping[str, str]) -> None:
     found: dict[str, tuple[tuple[int, ...], bool]] = {}
     surplus = []
-    for name, shape, trained in module.param_table():
-        known = (shared or {}).get(name, name)
+    for name, shape, trained in table:
+        known = shared.get(name, name)
         if known in found or known not in state:
             surplus.append(name)
         else:
@@ -185,13 +189,18 @@ def load(module: StudentModule, state: Mapping[str, Tensor], what: str, shared: 
             raise AssertionError(f"{what}: {name} has shape {shape}, expected {tuple(weight.shape)}.")
         if not trained:
             raise AssertionError(f"{what}: {name} does not require a gradient, so it would never be trained.")
-    module.load_soon(state)
 
 
 def evaluate(module: StudentModule, *args: Any, **kwargs: Any) -> Any:
     """Call the module without recording gradients: it is cheaper, and an alien result is harmless."""
     with torch.no_grad():
         return module(*args, **kwargs)
+
+
+def evaluate_each(module: StudentModule, calls: Sequence[Call]) -> Iterator[Any]:
+    """Call the module with each of these arguments, in one trip, without recording gradients."""
+    with torch.no_grad():
+        return module.each(calls)
 
 
 def gradients(output: Tensor, inputs: Mapping[str, Tensor], upstream: Tensor, what: str) -> dict[str, Tensor]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from autograder.sandbox.link import Link
-from autograder.sandbox.objects import RemoteModule, RemoteObject, invoke, target
+import torch
+
+from autograder.sandbox.link import Before, Earlier, Link
+from autograder.sandbox.objects import RemoteModule, RemoteObject, invoke, invoke_each, target
 from autograder.sandbox.protocol import WireError
-from autograder.sandbox.student import BoxLost, Observation, StudentError
+from autograder.sandbox.student import BoxLost, Call, Observation, StudentError
 from autograder.submission.mentions import definition, mentions
 from autograder.submission.model import Cell
 
 _DROP_AT = 32  # handles let go of before the player hears of it
 MAX_OBJECTS = 10_000  # proxies alive at once: each costs this side memory, and the player nothing
+Proxy = TypeVar("Proxy", bound=RemoteObject)
 FILE_NAME_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
@@ -26,6 +29,8 @@ class RemoteStudent:
         link.made, link.before = self._made, self._before
         self._objects: weakref.WeakValueDictionary[int, RemoteObject] = weakref.WeakValueDictionary()
         self._dropped: set[int] = set()
+        self._due: list[tuple[weakref.ref[RemoteObject], dict[str, Any]]] = []  # what is to be made first, and how
+        self._last_ordered = 0
         self._program: Sequence[Cell] = ()
 
     def fn(self, name: str, *, return_args: bool = False) -> Callable[..., Any]:
@@ -39,19 +44,27 @@ class RemoteStudent:
 
         return call
 
+    def each(self, name: str, calls: Sequence[Call]) -> Iterator[Any]:
+        return invoke_each(self._link, "call", [], calls, target=target(None, name), how="value")
+
     def module(self, name: str, *args: Any, **kwargs: Any) -> RemoteModule:
-        answer = self._call(name, args, kwargs, "module")
-        if type(answer) is not list or len(answer) != 2:
-            self._link.refuse("not a module and its parameters")
-        made, table = answer
-        if not isinstance(made, RemoteModule):
-            raise StudentError("TypeError", f"{name}(...) is a {getattr(made, 'type_name', 'plain value')}, not a torch Module")
-        made.claim(table)
+        made, request = self._ordered(RemoteModule, name, args, kwargs)
+        made.born(self._link.request(**request))
         return made
 
     def make(self, name: str, *args: Any, **kwargs: Any) -> RemoteObject:
         made = self._call(name, args, kwargs, "handle")
         return made if isinstance(made, RemoteObject) else self._link.refuse("a value in place of an object")
+
+    def make_soon(self, name: str, *args: Any, **kwargs: Any) -> RemoteObject:
+        made, request = self._ordered(RemoteObject, name, args, kwargs)
+        self._due.append((weakref.ref(made), request))
+        return made
+
+    def module_soon(self, name: str, *args: Any, **kwargs: Any) -> RemoteModule:
+        made, request = self._ordered(RemoteModule, name, args, kwargs)
+        self._due.append((weakref.ref(made), request))
+        return made
 
     def iter(self, name: str, *args: Any, **kwargs: Any) -> Iterator[Any]:
         made = self._call(name, args, kwargs, "iter")
@@ -114,17 +127,30 @@ class RemoteStudent:
             self._dropped.discard(handle)
             known = (RemoteModule if kind == "module" else RemoteObject)(self._link, handle, kind, type_name, self._dropped)
             self._objects[handle] = known
+        elif not known.kind:
+            known.kind, known.type_name = kind, type_name  # it was only ordered until now
         return known
 
-    def _before(self) -> list[dict[str, Any]]:
-        """Return what goes with the next request: what was done to modules here, and the handles that were let go of."""
+    def _ordered(self, proxy: type[Proxy], name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Proxy, dict[str, Any]]:
+        """Return a proxy of what is not there yet, and the fields of the request that makes it."""
+        self._last_ordered -= 1  # the player numbers what it hands out from 1 up
+        made = proxy(self._link, self._last_ordered, "", name, self._dropped)
+        self._objects[self._last_ordered] = made
+        request = {"op": proxy.made_by, "h": self._last_ordered, "target": target(None, name), "a": list(args), "k": kwargs}
+        return made, request | {"grad": torch.is_grad_enabled()}
+
+    def _before(self) -> Before:
+        """Return what goes with the next request: what to make, what was done to modules here, what was let go of."""
+        orders = [(made, request) for ordered, request in self._due if (made := ordered()) is not None]
+        self._due.clear()
+        earlier: list[Earlier] = [(made.was_made, request) for made, request in orders]
         modules = [proxy for proxy in list(self._objects.values()) if isinstance(proxy, RemoteModule)]
         due = [request for module in modules for request in module.changes()]
         if len(self._dropped) >= _DROP_AT:
             handles = list(self._dropped)
             self._dropped.difference_update(handles)
             due.append({"op": "drop", "handles": handles})
-        return due
+        return earlier, due
 
 
 def _is_observation(seen: Any) -> bool:

@@ -13,14 +13,14 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from autograder.errors import InfraError
 from autograder.sandbox.clean import clean
 from autograder.sandbox.job import Job, Limits, Usage
-from autograder.sandbox.protocol import FROM_PLAYER, Frame, ReadAhead, read_frame
+from autograder.sandbox.protocol import FROM_PLAYER, Frame, ReadAhead, bursts, read_frame
 from autograder.sandbox.student import BoxLost, StudentCrashed, StudentTimeout
 
 _CPU_CHECK_S = 0.05  # between two looks at the CPU clock while frames fly
@@ -78,24 +78,36 @@ class JailEngine:
 
     def call(self, frame: Frame) -> Frame:
         """Send a call and return its answer, serving the player's own calls meanwhile."""
+        (answer,) = self._converse(frame.parts(), 1)
+        return answer
+
+    def calls(self, frames: Sequence[Frame]) -> Iterator[Frame]:
+        """Send calls and yield their answers, in as few trips as can be. To be read to its end."""
+        for burst in bursts(frames):
+            parts = burst[0].parts() if len(burst) == 1 else [memoryview(b"".join(frame.pack() for frame in burst))]
+            yield from self._converse(parts, len(burst))
+
+    def _converse(self, parts: Sequence[memoryview], n_answers: int) -> Iterator[Frame]:
         if self._depth == 0:
             self._entered_at = time.monotonic()
         self._depth += 1
         try:
-            self._send(frame)
-            while True:
+            self._send(parts)
+            while n_answers:
                 got = read_frame(self._ahead.read, self._caps)
-                if not got.is_call:
-                    return got
-                self._check_budget()
-                self._send(self._serve(got))
+                if got.is_call:
+                    self._check_budget()
+                    self._send(self._serve(got).parts())
+                else:
+                    n_answers -= 1
+                    yield got
         finally:
             self._depth -= 1
             if self._depth == 0:
                 self._waited_s += time.monotonic() - self._entered_at
 
-    def _send(self, frame: Frame) -> None:
-        for part in frame.parts():
+    def _send(self, parts: Sequence[memoryview]) -> None:
+        for part in parts:
             while part:
                 try:
                     part = part[self._socket.send(part) :]

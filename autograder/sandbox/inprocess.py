@@ -103,6 +103,9 @@ class _LocalLine:
         finally:
             self.cpu_s += time.process_time() - start
 
+    def calls(self, frames: Sequence[Frame]) -> Iterator[Frame]:
+        return map(self.call, frames)
+
     @contextlib.contextmanager
     def as_player(self) -> Iterator[None]:
         """Run with the player's random numbers and output."""

@@ -7,15 +7,16 @@ This is the trusted end of the line. An answer out of order, a reference that wa
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from autograder.errors import InfraError
 from autograder.sandbox.clean import clean
-from autograder.sandbox.protocol import TO_PLAYER, Caps, Frame, Line, Peer, WireError
+from autograder.sandbox.protocol import TO_PLAYER, Asked, Caps, Frame, Line, Peer, WireError
 from autograder.sandbox.protocol.bridge import Like
 from autograder.sandbox.student import BoxLost, StudentCrashed, StudentError, Tampered
 
@@ -38,19 +39,58 @@ def _unheard(answer: Any) -> None:
     """Nobody listens."""
 
 
+Earlier = tuple[Callable[[Any], None], dict[str, Any]]  # a request that goes before another one, and who takes its answer
+Before = tuple[list[Earlier], list[dict[str, Any]]]  # these, and what is a part of the other one, without an answer
+
+
+def _nothing() -> Before:
+    return [], []
+
+
+class Lines(Line, Protocol):
+    """A line that also takes several calls at once, and yields their answers in order."""
+
+    def calls(self, frames: Sequence[Frame]) -> Iterator[Frame]: ...
+
+
+@dataclass(frozen=True)
+class _Raised:
+    error: StudentError
+
+
+class Answers:
+    """An iterator of answers, which raises what stands in the place of one, and goes on after it."""
+
+    def __init__(self, link: Link, answers: Iterable[Any]) -> None:
+        self._link, self._left = link, iter(answers)
+
+    def __iter__(self) -> Answers:
+        return self
+
+    def __next__(self) -> Any:
+        answer = next(self._left)
+        if isinstance(answer, _Raised):
+            self._link.heard(("raised", answer.error.kind))
+            raise answer.error
+        self._link.heard(answer)
+        return answer
+
+
 class Link(Peer):
     """One box's line: requests, grants and the death of the box.
 
     `cut` is called once, when the line is given up. `made` builds the proxy of a player's object.
     """
 
-    def __init__(self, line: Line, incoming: Caps, cut: Callable[[], None]) -> None:
+    line: Lines
+
+    def __init__(self, line: Lines, incoming: Caps, cut: Callable[[], None]) -> None:
         super().__init__(1, TO_PLAYER, incoming, max_graph_bytes=MAX_GRAPH_BYTES)
         self.line = line
         self.lost: BoxLost | None = None
         self.fault: InfraError | None = None  # ours, such as a killed monitor
         self.made: Callable[[int, str, str], RemoteObject]
-        self.before: Callable[[], list[dict[str, Any]]] = list  # requests that the next one takes along, as one trip
+        self.before: Callable[[], Before] = _nothing  # is asked what the next request takes along
         self.heard: Callable[[Any], None] = _unheard  # is told each answer
         self._cut = cut
         self._grants: dict[int, Any] = {}
@@ -62,16 +102,22 @@ class Link(Peer):
 
     def request(self, op: str, *, weave_by: Sequence[Tensor] | None = None, **value: Any) -> Any:
         """Ask the player. Raises: StudentError and its kinds; AssertionError when a granted function raised one."""
+        return next(self.requests(op, [(value, weave_by)]))
+
+    def requests(self, op: str, asked: Sequence[tuple[Mapping[str, Any], Sequence[Tensor] | None]]) -> Iterator[Any]:
+        """Ask for each (value, weave_by) now, in one trip, and return the answers; what one raised is raised in its place.
+
+        Where the player may call a function of the check's meanwhile, each has a trip of its own.
+        Raises: BoxLost, InfraError and AssertionError at once.
+        """
         self._still_there()
-        if first := self.before():
-            value["first"] = first
+        if not asked:
+            return Answers(self, [])
         n_grants, n_objects = len(self._grants), self._n_objects
         self._depth += 1
         try:
-            answer = self.guarded(lambda: self.ask(op, value, weave_by=weave_by))
-            self.heard(answer)
-            return answer
-        except StudentError as e:
+            earlier, answers = self.guarded(lambda: self._ask_together(op, asked))
+        except BoxLost as e:
             self.heard(("raised", e.kind))
             raise
         finally:
@@ -81,6 +127,27 @@ class Link(Peer):
                 if self._depth == 0:
                     self.graphs.free(list(self.graphs.kept))
             self._raise_verdict()
+        for (take, _), answer in earlier:
+            take(next(Answers(self, [answer])))
+        return Answers(self, answers)
+
+    def _ask_together(self, op: str, asked: Sequence[tuple[Mapping[str, Any], Sequence[Tensor] | None]]) -> Any:
+        earlier, first = self.before()
+        calls = [self.written(request.pop("op"), request) for _, request in earlier]
+        calls += [self.written(op, {**v, "first": first} if first and i == 0 else v, by) for i, (v, by) in enumerate(asked)]
+        frames = [call.sent.frame for call in calls]
+        # While a function of the check's may be called back, what comes next on the line must be the answer to that.
+        came = map(self.line.call, frames) if self._open else self.line.calls(frames)
+        answers = [self._outcome(call, frame) for call, frame in zip(calls, came, strict=True)]
+        return list(zip(earlier, answers, strict=False)), answers[len(earlier) :]
+
+    def _outcome(self, call: Asked, frame: Frame) -> Any:
+        try:
+            return self.answer_to(call, frame)
+        except BoxLost:
+            raise
+        except StudentError as e:
+            return _Raised(e)
 
     def allow(self) -> None:
         """Let what follows receive its own share."""

@@ -7,14 +7,14 @@ an object of the student's for the answer that it expected.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from autograder.sandbox.link import Link
-from autograder.sandbox.student import StudentError
+from autograder.sandbox.student import Call, StudentError, Table
 
 
 def target(handle: int | None, path: str) -> list[Any]:
@@ -25,6 +25,8 @@ def target(handle: int | None, path: str) -> list[Any]:
 class RemoteObject:
     """An object that lives in the player: call it, call its methods, read and set its attributes, pass it on."""
 
+    made_by = "make"  # the request
+
     def __init__(self, link: Link, handle: int, kind: str, type_name: str, dropped: set[int]) -> None:
         self._link, self._handle = link, handle
         self.kind, self.type_name = kind, type_name
@@ -32,6 +34,15 @@ class RemoteObject:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._invoke("", args, kwargs)
+
+    def was_made(self, answer: Any) -> None:
+        """Take the answer to the request that made it, which came together with that to a later one."""
+        if answer is not self:
+            self._link.refuse("another object in place of the one that was made")
+
+    def each(self, calls: Sequence[Call]) -> Iterator[Any]:
+        """Call it with each of these arguments, now and in one trip; what a call raises is raised in its place."""
+        return invoke_each(self._link, "call", [self], calls, target=target(self._handle, ""), how="value")
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Call a method and return its value."""
@@ -111,21 +122,41 @@ class RemoteModule(RemoteObject):
     before the next request. What the student's own code changes is read back by named_parameters() and parameters().
     """
 
+    made_by = "module"
     _leaves: dict[str, nn.Parameter] | None = None
     _versions: Mapping[str, tuple[int, int]] = {}
     _to_load: dict[str, Tensor] | None = None
-    _claimed: tuple[int, list[tuple[str, tuple[int, ...], bool]]] = (0, [])  # after which call, and what
+    _claimed: tuple[int, Table] = (0, [])  # after which call, and what
+    _expected: tuple[Callable[[Table], None], ...] = ()  # of its table, once it is there
 
-    def claim(self, table: Any) -> None:
-        """Take the table of parameters that came with the module itself, if any: it holds until anything else is asked."""
-        if table is None:
+    def born(self, answer: Any) -> None:
+        """Take the answer to the request that made it: itself, and the table of its parameters unless that is not to be had."""
+        if type(answer) is not list or len(answer) != 2 or answer[0] is not self:
+            self._link.refuse("not a module and its parameters")
+        if self.kind != "module":
+            raise StudentError("TypeError", f"an object of type {self.type_name} stands where a torch Module was expected")
+        if answer[1] is None:
             return
-        if type(table) is not list or not all(_is_claim(row) for row in table):
+        if type(answer[1]) is not list or not all(_is_claim(row) for row in answer[1]):
             self._link.refuse("not a table of parameters")
-        self._claimed = self._link.last_call, [(name, tuple(shape), wanted) for name, shape, wanted in table]
+        # It holds until anything else is asked.
+        self._claimed = self._link.last_call, [(name, tuple(shape), wanted) for name, shape, wanted in answer[1]]
 
-    def load_soon(self, state: Mapping[str, Tensor]) -> None:
-        """Load these weights, not strictly, on the way of the next request; what the student's code raises then, that raises."""
+    def was_made(self, answer: Any) -> None:
+        self.born(answer)
+        for expect in self._expected:
+            expect(self.param_table())
+        self._expected, self._claimed = (), (0, [])
+
+    def load_soon(self, state: Mapping[str, Tensor], expect: Callable[[Table], None] | None = None) -> None:
+        """Load these weights, not strictly, on the way of the next request; what the student's code raises then, that raises.
+
+        `expect` is called with the table of parameters, and may raise: now, or once the module is there.
+        """
+        if expect and self.kind:
+            expect(self.param_table())
+        elif expect:
+            self._expected += (expect,)
         if self._leaves is not None:
             self.load_state_dict(state, strict=False)
         else:
@@ -157,7 +188,7 @@ class RemoteModule(RemoteObject):
     def parameters(self) -> list[Tensor]:
         return [p for _, p in self.named_parameters()]
 
-    def param_table(self) -> list[tuple[str, tuple[int, ...], bool]]:
+    def param_table(self) -> Table:
         """Return (name, shape, requires_grad) as the player claims them; verify by loading and perturbing."""
         if self._link.last_call == self._claimed[0]:
             return list(self._claimed[1])
@@ -227,16 +258,25 @@ def _is_claim(row: Any) -> bool:
 
 def invoke(link: Link, op: str, owners: Sequence[Any], args: Sequence[Any], kwargs: Mapping[str, Any], **request: Any) -> Any:
     """Ask for a call, tied into this process's graph if gradients are on and something in the call requires them."""
+    return next(invoke_each(link, op, owners, [Call(*args, **kwargs)], **request))
+
+
+def invoke_each(link: Link, op: str, owners: Sequence[Any], calls: Sequence[Call], **request: Any) -> Iterator[Any]:
+    """Ask for several calls in one trip."""
+    asked: list[tuple[dict[str, Any], list[Tensor] | None]] = []
     grad = torch.is_grad_enabled()
-    weave_by: list[Tensor] | None = None
-    if grad:
-        found: dict[int, Any] = {}
-        _find([list(owners), list(args), dict(kwargs)], found)
-        pairs = [pair for x in found.values() if isinstance(x, RemoteModule) for pair in x.leaves()]
-        if pairs or any(isinstance(x, Tensor) for x in found.values()):
-            weave_by = [leaf for _, leaf in pairs]
-            request |= {"keep": True, "params": [key for key, _ in pairs]}
-    return link.request(op, weave_by=weave_by, a=list(args), k=dict(kwargs), grad=grad, **request)
+    for call in calls:
+        value = {**request, "a": list(call.args), "k": call.kwargs, "grad": grad}
+        weave_by: list[Tensor] | None = None
+        if grad:
+            found: dict[int, Any] = {}
+            _find([list(owners), value["a"], call.kwargs], found)
+            pairs = [pair for x in found.values() if isinstance(x, RemoteModule) for pair in x.leaves()]
+            if pairs or any(isinstance(x, Tensor) for x in found.values()):
+                weave_by = [leaf for _, leaf in pairs]
+                value |= {"keep": True, "params": [key for key, _ in pairs]}
+        asked.append((value, weave_by))
+    return link.requests(op, asked)
 
 
 def _find(value: Any, found: dict[int, Any]) -> None:

@@ -11,16 +11,14 @@ import functools
 import importlib
 import inspect
 import linecache
-import os
 import random
-import select
 import sys
 import threading
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,13 +30,10 @@ from autograder.sandbox.protocol import (
     FROM_PLAYER,
     TO_PLAYER,
     Caps,
-    Frame,
     Peer,
-    ReadAhead,
     WireError,
     compile_cell,
     notebook_names,
-    read_frame,
 )
 
 
@@ -66,14 +61,18 @@ class Player(Peer):
         self._objects: dict[int, Any] = {}
         self._ids: dict[int, int] = {}
         self._last_handle = 0
+        self._unmade = False  # whether the call that is being read names an object that is not there
         self._thread = threading.get_ident()
         verbs = (self.exec, self.call, self.get, self.set, self.keep, self.params, self.push, self.capture)
-        verbs += (self.next, self.observe, self.seed, self.file, self.drop)  # type: ignore[assignment]
+        verbs += (self.next, self.observe, self.seed, self.file, self.make, self.module, self.drop)  # type: ignore[assignment]
         self._verbs = {verb.__name__: verb for verb in verbs}
 
     # -- the two ends' differences ---------------------------------------------------------------------------------
 
     def perform(self, call: int, op: str, value: dict[str, Any], roots: Sequence[Tensor]) -> Any:
+        if self._unmade:
+            self._unmade = False
+            raise LookupError("an object in this call could not be made")
         try:
             for due in value.pop("first", ()):
                 self._verbs[due.pop("op")](**due)
@@ -90,7 +89,8 @@ class Player(Peer):
 
     def resolve(self, tag: str, fields: dict[str, Any]) -> Any:
         if tag == "h":
-            return self._objects[fields["i"]]
+            self._unmade = self._unmade or fields["i"] not in self._objects
+            return self._objects.get(fields["i"])
         if tag == "cb":
             return GrantedModule(self.ask_back, fields) if fields["module"] else Granted(self.ask_back, fields["i"], fields["n"])
         if tag == "py":
@@ -126,13 +126,10 @@ class Player(Peer):
     def call(self, target: list[Any], a: list[Any], k: dict[str, Any], grad: bool, how: str, **_: Any) -> Any:
         """Call the target.
 
-        `how`: "value", "echo" (and the positional arguments as they are now), "handle", "module" (and what parameters it
-        has), "iter", "none".
+        `how`: "value", "echo" (and the positional arguments as they are now), "handle", "iter", "none".
         """
         with torch.set_grad_enabled(grad):
             result = self._target(*target)(*a, **k)
-        if how == "module":
-            return [Kept(result), param_table(result)]
         if how == "echo":
             return [result, [as_is(x) for x in a]]
         return Kept(iter(result) if how == "iter" else result) if how in ("handle", "iter") else None if how == "none" else result
@@ -202,6 +199,19 @@ class Player(Peer):
         path.write_bytes(data)
         return str(path)
 
+    def make(self, h: int, target: list[Any], a: list[Any], k: dict[str, Any], grad: bool) -> Kept:
+        """Call the target, and keep what it returns under a handle that the other side chose."""
+        with torch.set_grad_enabled(grad):
+            made = self._target(*target)(*a, **k)
+        self._objects[h] = made
+        self._ids[id(made)] = h
+        return Kept(made)
+
+    def module(self, **order: Any) -> list[Any]:
+        """Make an object; return it and what parameters it has."""
+        made = self.make(**order)
+        return [made, param_table(made.value)]
+
     def drop(self, handles: list[int]) -> None:
         for handle in handles:
             self._ids.pop(id(self._objects.pop(handle, None)), None)
@@ -229,47 +239,3 @@ class Player(Peer):
             self._objects[self._last_handle] = value
             self._ids[id(value)] = self._last_handle
         return self._ids[id(value)]
-
-
-class Wire:
-    """The line over a connected stream socket, as file descriptor."""
-
-    def __init__(self, fd: int, player: Player) -> None:
-        self._fd, self._player, self._pid = fd, player, os.getpid()
-        self._poll = select.poll()
-        self._poll.register(fd, select.POLLIN)
-        self._ahead = ReadAhead(self._receive)
-
-    def call(self, frame: Frame) -> Frame:
-        self._write(frame)
-        while True:
-            got = read_frame(self._ahead.read, TO_PLAYER)
-            if not got.is_call:
-                return got
-            self._write(self._player.serve(got))
-
-    def serve_forever(self) -> NoReturn:
-        while True:
-            self._write(self._player.serve(read_frame(self._ahead.read, TO_PLAYER)))
-
-    def _write(self, frame: Frame) -> None:
-        if os.getpid() != self._pid:
-            os._exit(0)  # a fork made by the student's code came back here: only the first process speaks
-        for part in frame.parts():
-            while part:
-                part = part[os.write(self._fd, part) :]
-
-    def _receive(self, into: memoryview) -> int:
-        # A read that waits is also woken when what was written before is taken out; poll is not.
-        self._poll.poll()
-        n_bytes = os.readv(self._fd, [into])
-        if n_bytes == 0:
-            os._exit(0)  # the other side is gone, and the student's code could catch any exception
-        return n_bytes
-
-
-def serve(fd: int, player: Player) -> NoReturn:
-    """Answer requests on the descriptor until the other side closes it; then the process ends."""
-    wire = Wire(fd, player)
-    player.line = wire
-    wire.serve_forever()

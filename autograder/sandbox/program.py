@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from autograder.sandbox.client import RemoteStudent
 from autograder.sandbox.job import Limits, Usage
-from autograder.sandbox.link import Link
-from autograder.sandbox.protocol import FROM_PLAYER, Frame, Line
+from autograder.sandbox.link import Lines, Link
+from autograder.sandbox.protocol import FROM_PLAYER, Frame
 from autograder.sandbox.student import BoxLost, StudentError
 from autograder.submission.model import Cell
 
@@ -22,7 +22,7 @@ class Engine(Protocol):
     host_pid: int
 
     @property
-    def line(self) -> Line: ...
+    def line(self) -> Lines: ...
 
     def connect(self, serve: Callable[[Frame], Frame]) -> None:
         """Serve the player's own calls by this while it is asked."""

@@ -141,7 +141,8 @@ def say_born() -> None:
 
 
 def _players() -> Server:
-    from autograder.sandbox.player import Player, serve
+    from autograder.sandbox.player import Player
+    from autograder.sandbox.player_line import serve
     from autograder.sandbox.protocol import FROM_PLAYER
 
     def play(spec: JobSpec) -> NoReturn:

@@ -175,11 +175,11 @@ PLAYER = {
         e._Writer.flags = lambda self, t: (self.differentiable.append(t), 2)[1]
         """),
     "the reader patched": at_once("""
-        import autograder.sandbox.player as p
+        import autograder.sandbox.player_line as p
         p.read_frame = lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt)
         """),
     "the loop taken over": at_once("""
-        import autograder.sandbox.player as p
+        import autograder.sandbox.player_line as p
         def forever(self):
             while True:
                 f = p.read_frame(self._ahead.read, p.TO_PLAYER)

@@ -10,6 +10,7 @@ from autograder.sandbox.protocol.cell import compile_cell, notebook_names
 from autograder.sandbox.protocol.decode import Decoded, decode
 from autograder.sandbox.protocol.encode import Encoded, encode
 from autograder.sandbox.protocol.frames import (
+    AT_ONCE_BYTES,
     FROM_PLAYER,
     TO_PLAYER,
     Caps,
@@ -18,13 +19,16 @@ from autograder.sandbox.protocol.frames import (
     ReadAhead,
     Unsendable,
     WireError,
+    bursts,
     read_frame,
 )
-from autograder.sandbox.protocol.peer import Line, Peer
+from autograder.sandbox.protocol.peer import Asked, Line, Peer
 
 __all__ = [
+    "AT_ONCE_BYTES",
     "FROM_PLAYER",
     "TO_PLAYER",
+    "Asked",
     "Caps",
     "Decoded",
     "Encoded",
@@ -36,6 +40,7 @@ __all__ = [
     "ReadAhead",
     "Unsendable",
     "WireError",
+    "bursts",
     "compile_cell",
     "decode",
     "encode",

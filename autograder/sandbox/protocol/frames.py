@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,6 +60,10 @@ class Frame:
     json: bytes | bytearray
     body: bytes | bytearray
 
+    @property
+    def n_bytes(self) -> int:
+        return HEADER_BYTES + len(self.json) + len(self.body)
+
     def parts(self) -> list[memoryview]:
         """Return what to send: in one piece, which wakes the other end once, or with a large body as a second one, uncopied."""
         head = _HEADER.pack(_CALL if self.is_call else _REPLY, len(self.json), len(self.body))
@@ -87,6 +91,19 @@ def read_frame(read_exactly: Callable[[int], bytearray], caps: Caps) -> Frame:
     return Frame(is_call, read_exactly(n_json), read_exactly(n_body) if n_body else b"")
 
 
+def bursts(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Part calls into what may be under way at once: a socket holds it, so that neither end ever waits for the other to read."""
+    found: list[list[Frame]] = []
+    n_bytes = AT_ONCE_BYTES
+    for frame in frames:
+        n_bytes += frame.n_bytes
+        if n_bytes > AT_ONCE_BYTES:
+            found.append([])
+            n_bytes = frame.n_bytes
+        found[-1].append(frame)
+    return found
+
+
 class ReadAhead:
     """Exactly as many bytes as asked for, out of a stream that is read in larger pieces.
 
@@ -97,6 +114,11 @@ class ReadAhead:
         self._receive = receive
         self._ahead = memoryview(bytearray(AT_ONCE_BYTES))
         self._at = self._end = 0
+
+    @property
+    def n_waiting(self) -> int:
+        """How many bytes are here that nobody asked for yet: of what came in one go with what was read."""
+        return self._end - self._at
 
     def read(self, n: int) -> bytearray:
         data = bytearray(n)

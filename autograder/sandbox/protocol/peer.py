@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -20,6 +21,15 @@ class Line(Protocol):
     """The way to the other end. While it waits for the answer it serves the calls that come instead."""
 
     def call(self, frame: Frame) -> Frame: ...
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A call that was written: its number, its frame, and the leaves that its answer depends on besides."""
+
+    call: int
+    sent: Encoded
+    weave_by: Sequence[Tensor] | None
 
 
 class Peer(ABC):
@@ -63,14 +73,22 @@ class Peer(ABC):
         With `weave_by` the tensors of the answer that require gradients depend, in this end's graph, on those of the
         request and on `weave_by`.
         """
+        asked = self.written(op, value, weave_by)
+        return self.answer_to(asked, self.line.call(asked.sent.frame))
+
+    def written(self, op: str, value: Mapping[str, Any], weave_by: Sequence[Tensor] | None = None) -> Asked:
+        """Return a call that is ready to be sent."""
         call, self._next_id = self._next_id, self._next_id + 2
         # In place: the finalizers of graphs append to this very list.
         freed = self._freed[:MAX_FREED]
         del self._freed[: len(freed)]
         request = Message(call, op, {**value, "free": freed} if freed else value)
-        sent = encode(request, is_call=True, caps=self._outgoing, reference=self.reference)
-        frame = self.line.call(sent.frame)
+        return Asked(call, encode(request, is_call=True, caps=self._outgoing, reference=self.reference), weave_by)
+
+    def answer_to(self, asked: Asked, frame: Frame) -> Any:
+        """Read the answer to a call; raise what the other end raised."""
         self.received(frame)
+        call, sent, weave_by = asked.call, asked.sent, asked.weave_by
 
         def tie(tensors: list[Tensor], marked: list[Tensor]) -> Sequence[Tensor]:
             roots = [*sent.differentiable, *(weave_by or ())]
