@@ -252,6 +252,19 @@ def test_a_burst_is_no_larger_than_a_socket_takes():
     assert bursts([]) == []
 
 
+def test_different_things_are_asked_together(box, student):
+    """Functions and objects, by turns; an object of another box is the author's mistake."""
+    a, b = (student.module("Scale", student.make("Config", n)) for n in (2, 3))
+    asked = [(a, Call(torch.ones(2))), ("half", Call(8)), (b, Call(torch.ones(3)))]
+    assert n_trips(box, lambda: student.together(asked)) == 3, "gradients may be wanted: the weights are read first, each once"
+    with torch.no_grad():
+        assert n_trips(box, lambda: student.together(asked)) == 1
+        first, four, last = student.together(asked)
+    assert (first.tolist(), four, last.tolist()) == ([1.0, 1.0], 4, [1.0, 1.0, 1.0])
+    with open_in_process([Cell("answers", PROGRAM)]) as other, pytest.raises(TypeError, match="another box"):
+        other.student.together([(a, Call(1))])
+
+
 # -- objects that are made on the way ----------------------------------------------------------------------------------
 
 

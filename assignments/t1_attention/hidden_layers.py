@@ -7,13 +7,27 @@ float32 rounds at 6e-8. Gradients are longer sums: 3e-5. The oracles are float64
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from autograder.grading.checks import hidden
-from autograder.grading.compare import close, evaluate, evaluate_each, finite, gradients, load, normal, raises, same, sizes, strided
+from autograder.grading.compare import (
+    close,
+    evaluate,
+    evaluate_each,
+    evaluate_together,
+    finite,
+    gradients,
+    load,
+    normal,
+    raises,
+    same,
+    sizes,
+    strided,
+)
 from autograder.sandbox.student import Call, Student, StudentModule
 
 MHA, MLP = "t1_attention.multi_head_attention", "t1_attention.mlp"
@@ -49,6 +63,16 @@ def _by_head(state: dict[str, Tensor], x: Tensor, h: int, g: int) -> Tensor:
     return torch.stack(rows, 1)
 
 
+def _equals_by_head(student: Student, rng: np.random.Generator, sizes: Sequence[tuple[int, ...]], slip: str) -> None:
+    """Compare modules of other sizes: query heads, key/value heads, size of a head, batch, tokens."""
+    made = [_heads(rng, student, h, None if g == h else g, d_head) for h, g, d_head, _, _ in sizes]
+    xs = [normal(rng, b, t, h * d_head, dtype=F32) / math.sqrt(h * d_head) for h, _, d_head, b, t in sizes]
+    answers = evaluate_together(student, [m for m, _, _ in made], xs)
+    for (h, g, *_), (_, state, case), x in zip(sizes, made, xs, strict=True):
+        expected = _by_head(state, x, h, g)
+        close(next(answers), expected, f"{case} on x {tuple(x.shape)}", rtol=1e-5, dtype=F32, slip=slip)
+
+
 @hidden(MHA, weight=1, core=True)
 def sees_no_later_token(student: Student, rng: np.random.Generator) -> None:
     """A change of token t leaves every output before t as it was, bit for bit."""
@@ -69,21 +93,15 @@ def sees_no_later_token(student: Student, rng: np.random.Generator) -> None:
 @hidden(MHA, weight=3, core=True)
 def equals_each_head_alone(student: Student, rng: np.random.Generator) -> None:
     """The output equals that of the heads computed one by one, with weights in the documented layout."""
-    for h, d_head, b, t in ((2, 5, 3, 4), (5, 2, 2, 7), (1, 4, 1, 3), (3, 4, 2, 1)):
-        m, state, case = _heads(rng, student, h, None, d_head)
-        x = normal(rng, b, t, h * d_head, dtype=F32) / math.sqrt(h * d_head)
-        slip = "Rows of qkv: all query heads, all key heads, all value heads. Each head has its own scale."
-        close(evaluate(m, x), _by_head(state, x, h, h), f"{case} on x {tuple(x.shape)}", rtol=1e-5, dtype=F32, slip=slip)
+    slip = "Rows of qkv: all query heads, all key heads, all value heads. Each head has its own scale."
+    _equals_by_head(student, rng, ((2, 2, 5, 3, 4), (5, 5, 2, 2, 7), (1, 1, 4, 1, 3), (3, 3, 4, 2, 1)), slip)
 
 
 @hidden(MHA, weight=3)
 def grouped_queries(student: Student, rng: np.random.Generator) -> None:
     """Neighbouring query heads share a key/value head, down to one for all."""
-    for h, g, d_head, t in ((4, 2, 3, 5), (6, 3, 2, 4), (6, 2, 3, 3), (3, 1, 4, 6)):
-        m, state, case = _heads(rng, student, h, g, d_head)
-        x = normal(rng, 2, t, h * d_head, dtype=F32) / math.sqrt(h * d_head)
-        slip = "Which query heads share one key/value head? Docstring, second sentence; Ainslie et al. 2.2."
-        close(evaluate(m, x), _by_head(state, x, h, g), f"{case} on x {tuple(x.shape)}", rtol=1e-5, dtype=F32, slip=slip)
+    slip = "Which query heads share one key/value head? Docstring, second sentence; Ainslie et al. 2.2."
+    _equals_by_head(student, rng, ((4, 2, 3, 2, 5), (6, 3, 2, 2, 4), (6, 2, 3, 2, 3), (3, 1, 4, 2, 6)), slip)
 
 
 @hidden(MHA, weight=1)
@@ -164,18 +182,20 @@ def _feed(state: dict[str, Tensor], x: Tensor, kind: str) -> Tensor:
 
 def _kind(student: Student, rng: np.random.Generator, kind: str, slip: str) -> None:
     """Compare one kind with random weights, and its activation alone at inputs from -6 to 6."""
-    for lead in ((4,), (2, 3), (2, 1, 5), ()):
-        d, d_mlp = sizes(rng, 2, 2, 12)
-        m, state, case = _mlp(student, rng, kind, d, d_mlp)
-        x = normal(rng, *lead, d, dtype=F32) / math.sqrt(d)
-        close(evaluate(m, x), _feed(state, x, kind), f"{case} on x {tuple(x.shape)}", rtol=1e-5, dtype=F32, slip=slip)
-    m, state, case = _mlp(student, rng, kind, 1, 1)
+    widths = [sizes(rng, 2, 2, 12) for _ in range(4)]
+    made = [_mlp(student, rng, kind, d, d_mlp) for d, d_mlp in widths]
+    leads = ((4,), (2, 3), (2, 1, 5), ())
+    xs = [normal(rng, *lead, d, dtype=F32) / math.sqrt(d) for lead, (d, _) in zip(leads, widths, strict=True)]
+    m, state, case_alone = _mlp(student, rng, kind, 1, 1)
     alone = {name: torch.zeros_like(w) if "bias" in name else torch.ones_like(w) for name, w in state.items()}
-    load(m, alone, case)
+    load(m, alone, case_alone)
     z = torch.from_numpy(np.append(rng.uniform(-6, 6, 80), [-6, 0, 6])).float()[:, None]
+    answers = evaluate_together(student, [*(m for m, _, _ in made), m], [*xs, z])
+    for (_, state, case), x in zip(made, xs, strict=True):
+        close(next(answers), _feed(state, x, kind), f"{case} on x {tuple(x.shape)}", rtol=1e-5, dtype=F32, slip=slip)
     # Float32 rounds 1 + erf at 6e-8, times |z|, so that 2e-6 is safe; the two GELUs are 5e-4 apart.
-    what = f"{case}, all weights 1, x from -6 to 6"
-    close(evaluate(m, z), _feed(alone, z, kind), what, rtol=1e-6, atol=2e-6, dtype=F32, slip=slip)
+    what = f"{case_alone}, all weights 1, x from -6 to 6"
+    close(next(answers), _feed(alone, z, kind), what, rtol=1e-6, atol=2e-6, dtype=F32, slip=slip)
 
 
 @hidden(MLP, weight=2, core=True)

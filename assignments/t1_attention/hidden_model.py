@@ -18,6 +18,7 @@ from autograder.grading.compare import (
     close,
     evaluate,
     evaluate_each,
+    evaluate_together,
     finite,
     gradients,
     integers,
@@ -120,10 +121,10 @@ def _rms(student: Student, rng: np.random.Generator, d: int, eps: float | None =
     return m, weight, case
 
 
-def _rms_close(m: StudentModule, x: Tensor, weight: Tensor, eps: float, case: str, rtol: float, slip: str) -> None:
+def _rms_close(found: object, x: Tensor, weight: Tensor, eps: float, case: str, rtol: float, slip: str) -> None:
     wide = x.double()
     expected = wide / (wide.pow(2).sum(-1, keepdim=True) / x.shape[-1] + eps).sqrt() * weight.double()
-    close(evaluate(m, x), expected, f"{case} of x {tuple(x.shape)}", rtol=rtol, dtype=x.dtype, slip=slip)
+    close(found, expected, f"{case} of x {tuple(x.shape)}", rtol=rtol, dtype=x.dtype, slip=slip)
 
 
 @hidden(NORM, weight=1, core=True)
@@ -132,23 +133,27 @@ def rms_norm_values(student: Student, rng: np.random.Generator) -> None:
     m = student.module_soon("RMSNorm", 6)
     first = dict(m.named_parameters())
     same(first.get("weight"), torch.ones(6), "weight of a new RMSNorm(6)")
-    for lead in ((3,), (2, 4), (), (2, 1, 5)):
-        d = int(rng.integers(2, 12))
-        m, weight, case = _rms(student, rng, d)
-        x = strided(normal(rng, *lead, d, dtype=F32) * 3 + 1)
-        _rms_close(m, x, weight, 1e-5, case, 1e-5, "Nothing is subtracted; squares, mean, root. Zhang and Sennrich, section 4.")
+    leads = ((3,), (2, 4), (), (2, 1, 5))
+    made = [_rms(student, rng, int(rng.integers(2, 12))) for _ in leads]
+    xs = [strided(normal(rng, *lead, len(w), dtype=F32) * 3 + 1) for lead, (_, w, _) in zip(leads, made, strict=True)]
+    answers = evaluate_together(student, [m for m, _, _ in made], xs)
+    for (_, weight, case), x in zip(made, xs, strict=True):
+        slip = "Nothing is subtracted; squares, mean, root. Zhang and Sennrich, section 4."
+        _rms_close(next(answers), x, weight, 1e-5, case, 1e-5, slip)
 
 
 @hidden(NORM, weight=2)
 def rms_norm_eps(student: Student, rng: np.random.Generator) -> None:
     """An eps of 0.5, small inputs, and the zero vector."""
-    for eps, scale in ((0.5, 1.0), (0.5, 0.1), (2.0, 1.0), (1e-5, 1e-3), (None, 1e-3)):
-        d = int(rng.integers(3, 12))
-        m, weight, case = _rms(student, rng, d, eps)
-        x = normal(rng, 2, 5, d, dtype=F32, scale=scale)
+    cases = ((0.5, 1.0), (0.5, 0.1), (2.0, 1.0), (1e-5, 1e-3), (None, 1e-3))
+    made = [_rms(student, rng, int(rng.integers(3, 12)), eps) for eps, _ in cases]
+    xs = [normal(rng, 2, 5, len(w), dtype=F32, scale=scale) for (_, scale), (_, w, _) in zip(cases, made, strict=True)]
+    for x in xs:
         x[0, 0] = 0.0
+    answers = evaluate_together(student, [m for m, _, _ in made], xs)
+    for (eps, _), (_, weight, case), x in zip(cases, made, xs, strict=True):
         slip = "Where exactly is eps added? Docstring, second sentence."
-        _rms_close(m, x, weight, 1e-5 if eps is None else eps, case, 1e-5, slip)
+        _rms_close(next(answers), x, weight, 1e-5 if eps is None else eps, case, 1e-5, slip)
 
 
 @hidden(NORM, weight=1)
@@ -159,10 +164,11 @@ def rms_norm_half_precision(student: Student, rng: np.random.Generator) -> None:
         m, weight, case = _rms(student, rng, 9, eps)
         x = normal(rng, 4, 9, scale=scale).half()
         slip = "What is 400 squared in float16? Convert first, and back at the end."
-        _rms_close(m, x, weight, eps, f"{case}, float16", 2e-3, slip)
+        _rms_close(evaluate(m, x), x, weight, eps, f"{case}, float16", 2e-3, slip)
     m, weight, case = _rms(student, rng, 9)
     # The same three roundings to bfloat16, at 2^-8 each: 0.0118 at worst.
-    _rms_close(m, normal(rng, 4, 9, scale=3.0).bfloat16(), weight, 1e-5, f"{case}, bfloat16", 1.6e-2, "")
+    x = normal(rng, 4, 9, scale=3.0).bfloat16()
+    _rms_close(evaluate(m, x), x, weight, 1e-5, f"{case}, bfloat16", 1.6e-2, "")
 
 
 @hidden(NORM, weight=1)
@@ -209,26 +215,28 @@ def pre_norm_block(student: Student, rng: np.random.Generator) -> None:
 @hidden(NORM, weight=2)
 def post_norm_block(student: Student, rng: np.random.Generator) -> None:
     """With pre_norm=False each sum is normalised."""
-    for t in (1, 6, 4):
-        c = _config(rng)
-        m, state = _new_block(student, rng, c, False)
-        x = normal(rng, 3, t, c["d_model"], dtype=F32) * 2
+    configs = [_config(rng) for _ in range(3)]
+    made = [_new_block(student, rng, c, False) for c in configs]
+    xs = [normal(rng, 3, t, c["d_model"], dtype=F32) * 2 for t, c in zip((1, 6, 4), configs, strict=True)]
+    answers = evaluate_together(student, [m for m, _ in made], xs)
+    for c, (_, state), x in zip(configs, made, xs, strict=True):
         slip = "Add, then normalise, twice. Xiong et al., figure 1 (a) and table 1."
         expected = _block(_double(state), x.double(), c, pre_norm=False)
-        close(evaluate(m, x), expected, f"post-norm block on x {tuple(x.shape)}", rtol=1e-5, dtype=F32, slip=slip)
+        close(next(answers), expected, f"post-norm block on x {tuple(x.shape)}", rtol=1e-5, dtype=F32, slip=slip)
 
 
 @hidden(NORM, weight=1)
 def block_reads_its_config(student: Student, rng: np.random.Generator) -> None:
     """eps, n_kv_heads and mlp_kind reach the parts, in both orders."""
     for kind, kv, eps in (("swiglu", 1, 1e-5), ("gelu_tanh", None, 0.4)):
-        for pre_norm in (True, False):
-            c = _config(rng, mlp_kind=kind, n_kv_heads=kv, eps=eps)
-            m, state = _new_block(student, rng, c, pre_norm)
-            x = normal(rng, 2, 4, c["d_model"], dtype=F32)
+        configs = [_config(rng, mlp_kind=kind, n_kv_heads=kv, eps=eps) for _ in range(2)]
+        made = [_new_block(student, rng, c, pre_norm) for c, pre_norm in zip(configs, (True, False), strict=True)]
+        xs = [normal(rng, 2, 4, c["d_model"], dtype=F32) for c in configs]
+        answers = evaluate_together(student, [m for m, _ in made], xs)
+        for c, (_, state), x, pre_norm in zip(configs, made, xs, (True, False), strict=True):
             expected = _block(_double(state), x.double(), c, pre_norm)
             what = f'Block, mlp_kind="{kind}", n_kv_heads={kv}, eps={eps:.3g}, pre_norm={pre_norm}'
-            close(evaluate(m, x), expected, what, rtol=1e-5, dtype=F32, slip="Is the config handed on to every part?")
+            close(next(answers), expected, what, rtol=1e-5, dtype=F32, slip="Is the config handed on to every part?")
 
 
 def _new_gpt(student: Student, rng: np.random.Generator, c: Config) -> tuple[StudentModule, State]:

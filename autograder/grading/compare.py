@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autograder.sandbox.student import Call, StudentCrashed, StudentError, StudentModule, StudentTimeout, Table, Tampered
+from autograder.sandbox.student import Call, Student, StudentCrashed, StudentError, StudentModule, StudentTimeout, Table, Tampered
 
 Dtypes = torch.dtype | tuple[torch.dtype, ...]
 _NOTED: ContextVar[list[float] | None] = ContextVar("tolerances used", default=None)
@@ -201,6 +201,12 @@ def evaluate_each(module: StudentModule, calls: Sequence[Call]) -> Iterator[Any]
     """Call the module with each of these arguments, in one trip, without recording gradients."""
     with torch.no_grad():
         return module.each(calls)
+
+
+def evaluate_together(student: Student, modules: Sequence[StudentModule], inputs: Sequence[Any]) -> Iterator[Any]:
+    """Call each module with its input, all in one trip, without recording gradients."""
+    with torch.no_grad():
+        return student.together([(m, Call(x)) for m, x in zip(modules, inputs, strict=True)])
 
 
 def gradients(output: Tensor, inputs: Mapping[str, Tensor], upstream: Tensor, what: str) -> dict[str, Tensor]:

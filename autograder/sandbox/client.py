@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import torch
 
 from autograder.sandbox.link import Before, Earlier, Link
-from autograder.sandbox.objects import RemoteModule, RemoteObject, invoke, invoke_each, target
+from autograder.sandbox.objects import RemoteModule, RemoteObject, invoke, target, together
 from autograder.sandbox.protocol import WireError
-from autograder.sandbox.student import BoxLost, Call, Observation, StudentError
+from autograder.sandbox.student import BoxLost, Call, Observation, StudentError, StudentObject
 from autograder.submission.mentions import definition, mentions
 from autograder.submission.model import Cell
 
@@ -45,7 +45,10 @@ class RemoteStudent:
         return call
 
     def each(self, name: str, calls: Sequence[Call]) -> Iterator[Any]:
-        return invoke_each(self._link, "call", [], calls, target=target(None, name), how="value")
+        return together(self._link, [(name, call) for call in calls])
+
+    def together(self, asked: Sequence[tuple[str | StudentObject, Call]]) -> Iterator[Any]:
+        return together(self._link, asked)
 
     def module(self, name: str, *args: Any, **kwargs: Any) -> RemoteModule:
         made, request = self._ordered(RemoteModule, name, args, kwargs)
@@ -73,7 +76,7 @@ class RemoteStudent:
         return iter(made)
 
     def observe(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, Observation]:
-        answer = invoke(self._link, "observe", [], args, kwargs, target=target(None, name))
+        answer = invoke(self._link, "observe", None, Call(*args, **kwargs), target=target(None, name))
         if type(answer) is not list or len(answer) != 2 or not _is_observation(answer[1]):
             self._link.refuse("no observation")
         result, seen = answer
@@ -117,7 +120,7 @@ class RemoteStudent:
         return failures
 
     def _call(self, name: str, args: Sequence[Any], kwargs: dict[str, Any], how: str) -> Any:
-        return invoke(self._link, "call", [], args, kwargs, target=target(None, name), how=how)
+        return invoke(self._link, "call", None, Call(*args, **kwargs), target=target(None, name), how=how)
 
     def _made(self, handle: int, kind: str, type_name: str) -> RemoteObject:
         known = self._objects.get(handle)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from autograder.sandbox.link import Link
-from autograder.sandbox.student import Call, StudentError, Table
+from autograder.sandbox.student import Call, StudentError, StudentObject, Table
 
 
 def target(handle: int | None, path: str) -> list[Any]:
@@ -42,7 +42,7 @@ class RemoteObject:
 
     def each(self, calls: Sequence[Call]) -> Iterator[Any]:
         """Call it with each of these arguments, now and in one trip; what a call raises is raised in its place."""
-        return invoke_each(self._link, "call", [self], calls, target=target(self._handle, ""), how="value")
+        return together(self._link, [(self, call) for call in calls])
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Call a method and return its value."""
@@ -95,7 +95,7 @@ class RemoteObject:
         return answer[1]
 
     def _invoke(self, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        return invoke(self._link, "call", [self], args, kwargs, target=target(self._handle, method), how="value")
+        return invoke(self._link, "call", self, Call(*args, **kwargs), target=target(self._handle, method), how="value")
 
     def _not_a_value(self, *_: object) -> NoReturn:
         raise StudentError("TypeError", f"an object of type {self.type_name} stands where a plain value was expected")
@@ -196,7 +196,7 @@ class RemoteModule(RemoteObject):
 
     def capture(self, names: Sequence[str], *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         """Call the module and return (result, {submodule's name: its output, a list if it ran more than once})."""
-        answer = invoke(self._link, "capture", [self], args, kwargs, h=self._handle, names=list(names))
+        answer = invoke(self._link, "capture", self, Call(*args, **kwargs), h=self._handle, names=list(names))
         if type(answer) is not list or len(answer) != 2 or type(answer[1]) is not dict or set(answer[1]) != set(names):
             self._link.refuse("not a captured call")
         return answer[0], answer[1]
@@ -256,27 +256,31 @@ def _is_claim(row: Any) -> bool:
     return type(row[0]) is str and all(type(n) is int and n >= 0 for n in row[1]) and type(row[2]) is bool
 
 
-def invoke(link: Link, op: str, owners: Sequence[Any], args: Sequence[Any], kwargs: Mapping[str, Any], **request: Any) -> Any:
+def invoke(link: Link, op: str, owner: RemoteObject | None, call: Call, **fields: Any) -> Any:
     """Ask for a call, tied into this process's graph if gradients are on and something in the call requires them."""
-    return next(invoke_each(link, op, owners, [Call(*args, **kwargs)], **request))
+    return next(link.requests(op, [_asked(owner, call, fields)]))
 
 
-def invoke_each(link: Link, op: str, owners: Sequence[Any], calls: Sequence[Call], **request: Any) -> Iterator[Any]:
-    """Ask for several calls in one trip."""
-    asked: list[tuple[dict[str, Any], list[Tensor] | None]] = []
-    grad = torch.is_grad_enabled()
-    for call in calls:
-        value = {**request, "a": list(call.args), "k": call.kwargs, "grad": grad}
-        weave_by: list[Tensor] | None = None
-        if grad:
-            found: dict[int, Any] = {}
-            _find([list(owners), value["a"], call.kwargs], found)
-            pairs = [pair for x in found.values() if isinstance(x, RemoteModule) for pair in x.leaves()]
-            if pairs or any(isinstance(x, Tensor) for x in found.values()):
-                weave_by = [leaf for _, leaf in pairs]
-                value |= {"keep": True, "params": [key for key, _ in pairs]}
-        asked.append((value, weave_by))
-    return link.requests(op, asked)
+def together(link: Link, asked: Sequence[tuple[str | StudentObject, Call]]) -> Iterator[Any]:
+    """Ask for several calls in one trip: of functions, by their names, and of objects."""
+    requests = []
+    for what, call in asked:
+        owner = what if isinstance(what, RemoteObject) else None
+        place = target(None, str(what)) if owner is None else target(owner.handle_on(link), "")
+        requests.append(_asked(owner, call, {"target": place, "how": "value"}))
+    return link.requests("call", requests)
+
+
+def _asked(owner: RemoteObject | None, call: Call, fields: dict[str, Any]) -> tuple[dict[str, Any], list[Tensor] | None]:
+    value = {**fields, "a": list(call.args), "k": call.kwargs, "grad": torch.is_grad_enabled()}
+    if not value["grad"]:
+        return value, None
+    found: dict[int, Any] = {}
+    _find([owner, value["a"], call.kwargs], found)
+    pairs = [pair for x in found.values() if isinstance(x, RemoteModule) for pair in x.leaves()]
+    if not pairs and not any(isinstance(x, Tensor) for x in found.values()):
+        return value, None
+    return value | {"keep": True, "params": [key for key, _ in pairs]}, [leaf for _, leaf in pairs]
 
 
 def _find(value: Any, found: dict[int, Any]) -> None:

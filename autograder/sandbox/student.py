@@ -120,6 +120,10 @@ class Student(Protocol):
         """
         ...
 
+    def together(self, asked: Sequence[tuple[str | StudentObject, Call]]) -> Iterator[Any]:
+        """Call different things, functions by their names and objects, in one trip, as `each` does."""
+        ...
+
     def module(self, name: str, *args: Any, **kwargs: Any) -> StudentModule:
         """Construct the student's Module class and return its proxy."""
         ...
