@@ -161,6 +161,10 @@ class Recorder:
             self._noted(call.args)
         return self._student.each(name, calls)
 
+    def together(self, asked: Sequence[tuple[Any, Call]]) -> Iterator[Any]:
+        self.names |= {what for what, _ in asked if isinstance(what, str)}
+        return self._student.together(asked)
+
     def __getattr__(self, way: str) -> Callable[..., Any]:
         """The four ways to make an object."""
         assert way in ("make", "make_soon", "module", "module_soon")
