@@ -30,6 +30,9 @@ def half(n):
         raise ValueError(f"{n} is odd")
     return n // 2
 
+def is_none(x):
+    return x is None
+
 def same_buffer(x):
     BUFFER.copy_(x)
     return BUFFER
@@ -164,6 +167,14 @@ def test_several_calls_are_one_trip(box, student):
     assert list(found) == [5]
     assert list(student.each("half", [])) == []
     assert box.alive
+
+
+def test_no_calls_take_nothing_along(student):
+    """What waits for the next request waits on."""
+    m = student.module("Scale", student.make("Config", 2))
+    m.load_soon({"weight": torch.full((2,), 3.0)})
+    assert list(m.each([])) == []
+    assert torch.equal(m.state_dict()["weight"], torch.full((2,), 3.0))
 
 
 def test_they_are_made_when_they_are_asked_for(student):
@@ -307,6 +318,9 @@ def test_what_making_raises_the_next_request_raises(box, student):
         student.fn("n_of")(config)
     with pytest.raises(StudentError, match="below zero"):
         student.module_soon("Scale", student.make_soon("Config", -2))(torch.ones(1))
+    with pytest.raises(StudentError, match="could not be made"):
+        student.fn("is_none")(config)
+    assert student.fn("is_none")(None) is True
     assert student.fn("half")(4) == 2
     assert box.alive
 
@@ -348,7 +362,8 @@ frame = sys._getframe()
 while not hasattr(frame.f_locals.get("self"), "_ids"):
     frame = frame.f_back
 player = frame.f_locals["self"]
-player._verbs["make"] = player._verbs["module"] = lambda **order: player.keep(len)
+player._verbs["make"] = lambda **order: player.keep(len)
+player._verbs["module"] = lambda **order: [player.keep(nn.Linear(1, 1)), [["weight", [1, 1], True]]]
 """
     for ask in (
         lambda s: s.fn("n_of")(s.make_soon("Config", 1)),
