@@ -19,6 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = {
     "errors": 0,
     "deadlines": 0,
+    "numerals": 0,
     "home": 1,
     "course": 1,
     "submission": 2,

@@ -205,3 +205,13 @@ def test_who_tried_everything_is_told_what_is_missing_and_nothing_to_try() -> No
     assert alone.settle is not None
     assert alone.settle.next == ()
     assert alone.reasons == (f"The uncertainty is {100 * alone.sd:.0f} % of what it was before any evidence, 85 % is allowed.",)
+
+
+def test_large_counts_are_read_in_groups() -> None:
+    """As on every page: ten thousand students are 10,000."""
+    share = Share("a.b", "Rotary positions", 1525, 10_000)
+
+    assert in_words(Why((), (share,), (share,)), 0.9)[1:] == (
+        "For: solved Rotary positions (a.b) at the first try, as 1525 of 10,000 did.",
+        "Against: missed Rotary positions (a.b) at the first try; 1525 of 10,000 solved it.",
+    )

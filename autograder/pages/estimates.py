@@ -65,7 +65,7 @@ def scale(report: Report) -> Scale:
 
 def legend(report: Report, policy: Policy) -> tuple[str, ...]:
     """Return how to read the estimates, and what they rest on."""
-    left_out = ", ".join(f"{n} {reason}" for reason, n in report.left_out.items())
+    left_out = ", ".join(f"{wording.whole(n)} {reason}" for reason, n in report.left_out.items())
     return (
         "Estimated ability at the end of the course: 0 is the cohort's middle, 1 one standard deviation between students.",
         "The line holds the true value with a probability of 90 %; the dot is the estimate.",
@@ -73,8 +73,9 @@ def legend(report: Report, policy: Policy) -> tuple[str, ...]:
         " The chance is the probability of ending above the bar.",
         f"Watch from {wording.percent(policy.states.watch)}, provisional from {wording.percent(policy.states.provisional)}."
         " A state is an invitation to look, never a verdict.",
-        f"Only the first graded try of each exercise counts: {report.n_first_tries} of them, at {report.n_exercises} exercises"
-        f" in {wording.counted(report.n_notebooks, 'notebook')}" + (f"; left out: {left_out}." if left_out else "."),
+        f"Only the first graded try of each exercise counts: {wording.whole(report.n_first_tries)} of them,"
+        f" at {report.n_exercises} exercises in {wording.counted(report.n_notebooks, 'notebook')}"
+        + (f"; left out: {left_out}." if left_out else "."),
         f"Engine {report.engine}, policy {report.policy}, as of event {report.last_event}.",
     )
 

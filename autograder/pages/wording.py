@@ -14,10 +14,11 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
+from autograder import numerals
 from autograder.grading.verdict import Status
+from autograder.numerals import whole as whole  # with the pages' other words
 
 NOTHING = "–"  # absent, which is never zero
-_LONG = 10_000  # from here on digits come in groups
 
 # Terminal control codes, and the marks that let a name print its neighbours backwards.
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -102,9 +103,7 @@ def plain(value: object) -> object:
 
 def number(value: float | None) -> str:
     """Return points as people write them: 2, 1.5, 0.33; a dash for what was not scored."""
-    if value is None:
-        return NOTHING
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+    return NOTHING if value is None else numerals.number(value)
 
 
 def percent(value: float) -> str:
@@ -112,11 +111,6 @@ def percent(value: float) -> str:
     if value < 0.01:
         return "< 1 %"
     return "> 99 %" if value > 0.99 else f"{value:.0%}".replace("%", " %")
-
-
-def whole(n: int) -> str:
-    """Return a count as people read it: 9999, 10,000."""
-    return f"{n:,}" if n >= _LONG else str(n)
 
 
 def counted(n: int, one: str, many: str = "") -> str:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from autograder.numerals import whole
 from autograder.progress import ranks, reasons, settle
 from autograder.progress.decisions import Decisions
 from autograder.progress.engine import Hierarchical, Model, fit
@@ -194,7 +195,7 @@ def _too_early(scores: Scores, findings: tuple[Finding, ...], policy: Policy) ->
     most, need = max(f.n_items for f in findings), policy.evidence
     return (
         f"Nobody can be judged yet: needed are {need.min_first_tries} first tries in {need.min_notebooks} notebooks, and others "
-        f"to compare with; {len(findings)} students have at most {most} in {len(scores.notebooks)}."
+        f"to compare with; {whole(len(findings))} students have at most {most} in {len(scores.notebooks)}."
     )
 
 

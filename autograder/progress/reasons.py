@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from autograder.numerals import whole
 from autograder.progress.engine import Model
 from autograder.progress.items import CourseItems
 from autograder.progress.policy import Policy
@@ -33,10 +34,8 @@ def in_words(why: Why, p: float) -> tuple[str, ...]:
     by_p = sorted(why.without, key=lambda x: (x.p, x.assignment))
     if by_p and _percent(by_p[0].p) != _percent(p) and by_p[0].p < p:
         lines.append(f"For: without {by_p[0].assignment} it would be {_percent(by_p[0].p)}.")
-    lines += [f"For: solved {s.title} ({s.exercise}) at the first try, as {s.n_passed} of {s.n_tried} did." for s in why.hardest]
-    lines += [
-        f"Against: missed {s.title} ({s.exercise}) at the first try; {s.n_passed} of {s.n_tried} solved it." for s in why.against
-    ]
+    lines += [f"For: solved {s.title} ({s.exercise}) at the first try, as {_of(s)} did." for s in why.hardest]
+    lines += [f"Against: missed {s.title} ({s.exercise}) at the first try; {_of(s)} solved it." for s in why.against]
     if by_p and _percent(by_p[-1].p) != _percent(p) and by_p[-1].p > p:
         lines.append(f"Against: without {by_p[-1].assignment} it would be {_percent(by_p[-1].p)}.")
     return tuple(lines)
@@ -61,6 +60,10 @@ def _without(model: Model, row: int, tau: float) -> tuple[Without, ...]:
     counts = [int((s.seen[row] & (s.notebook_of == b)).sum()) for b in books]
     p = model.keeping(row, left).chances(tau)
     return tuple(Without(s.notebooks[b], n, round(float(x), N_DIGITS)) for b, n, x in zip(books, counts, p, strict=True))
+
+
+def _of(share: Share) -> str:
+    return f"{whole(share.n_passed)} of {whole(share.n_tried)}"
 
 
 def _percent(p: float) -> str:

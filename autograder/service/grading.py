@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from autograder.pages import wording
 from autograder.pages.models import Count, DeadLetter, DisputeLine, GradingPage, Snapshot, TimeLine
+from autograder.pages.teachers.health import given_up
 from autograder.pages.wording import Mark, Moment
 from autograder.records import Attempt, ExerciseTimes, JobStatus, QueueStats
 from autograder.service.disputes import Dispute
@@ -45,7 +46,7 @@ def _facts(stats: QueueStats) -> tuple[Count, ...]:
         Count(Mark("waiting", "clock", "part", "Handed in and not graded yet."), stats.n_queued),
         Count(Mark("being graded", "half", "part", "A grader works on them now."), stats.n_running),
         Count(Mark("retried", "again", "ours", "Our grader failed at them, and they are or were tried again."), stats.n_retried),
-        Count(Mark("given up", "alert", "bad", "Our grader failed at every try. Not zeros: they wait for you."), stats.n_dead),
+        Count(given_up(stats.n_dead, "Our grader failed at every try. Not zeros: they wait for you."), stats.n_dead),
         Count(Mark("done", "check", "good", "Graded from the queue."), stats.n_done),
     )
 
@@ -62,7 +63,9 @@ def _dead(job: JobStatus, attempt: Attempt | None) -> DeadLetter:
 
 
 def _time(t: ExerciseTimes, n_disputed: int) -> TimeLine:
-    return TimeLine(t.exercise, wording.whole(t.n), f"{t.p50_s:.2f} s", f"{t.p95_s:.2f} s", str(t.n_infra), str(n_disputed))
+    return TimeLine(
+        t.exercise, wording.whole(t.n), f"{t.p50_s:.2f} s", f"{t.p95_s:.2f} s", wording.whole(t.n_infra), wording.whole(n_disputed)
+    )
 
 
 def _duration(s: float) -> str:

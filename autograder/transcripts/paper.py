@@ -14,6 +14,7 @@ from fpdf import FPDF
 from fpdf.enums import WrapMode, XPos, YPos
 from fpdf.fonts import FontFace
 
+from autograder.numerals import number
 from autograder.transcripts.register import Transcript, total
 from autograder.transcripts.statement import Line
 
@@ -31,10 +32,6 @@ def paper(transcript: Transcript, address: str) -> bytes:
     pdf.embed_file(bytes=transcript.text.encode(), basename="transcript.json", desc="What was signed", mime_type="application/json")
     pdf.embed_file(bytes=transcript.signature.value, basename="transcript.sig", desc="Ed25519 signature of transcript.json")
     return bytes(pdf.output())
-
-
-def number(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def _sheet(transcript: Transcript) -> FPDF:

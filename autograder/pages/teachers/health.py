@@ -102,6 +102,11 @@ def share(n: int, of: int) -> str:
     return f"{wording.whole(n)} of {wording.whole(of)} ({100 * n / of:.1f} %)" if of else wording.NOTHING
 
 
+def given_up(n: int, help: str) -> Mark:
+    """Return the mark of hand-ins that our grader gave up on: red only where there are any."""
+    return Mark("given up", "alert", "bad" if n else "mute", help)
+
+
 def _line(catalog: Catalog, h: Health, count: AssignmentCount | None, n_students: int) -> HealthLine:
     n_ours, assignment = count.n_ours if count else 0, catalog.assignment(h.assignment)
     return HealthLine(
@@ -113,7 +118,7 @@ def _line(catalog: Catalog, h: Health, count: AssignmentCount | None, n_students
         attempts=wording.whole(h.n_attempts),
         p50=span(h.p50_s),
         p95=span(h.p95_s),
-        ours=str(n_ours),
+        ours=wording.whole(n_ours),
         timeouts=share(h.n_timeouts, h.n_first_tries),
         unreadable=wording.whole(h.n_unreadable),
     )
@@ -133,9 +138,9 @@ def _queue(stats: QueueStats) -> tuple[Tile, ...]:
     oldest = f"oldest: {span(stats.oldest_s)}" if stats.n_queued else ""
     return (
         Tile(wording.whole(stats.n_queued), Mark("waiting now", "clock", "part", "Handed in and not graded yet."), oldest),
-        Tile(str(stats.n_running), Mark("being graded", "half", "part", "A grader works on them now.")),
-        Tile(str(stats.n_retried), Mark("retried", "again", "ours", "Our grader failed at them at least once.")),
-        Tile(str(stats.n_dead), Mark("given up", "alert", "bad" if stats.n_dead else "mute", "They wait for you on Grading.")),
+        Tile(wording.whole(stats.n_running), Mark("being graded", "half", "part", "A grader works on them now.")),
+        Tile(wording.whole(stats.n_retried), Mark("retried", "again", "ours", "Our grader failed at them at least once.")),
+        Tile(wording.whole(stats.n_dead), given_up(stats.n_dead, "They wait for you on Grading.")),
     )
 
 
@@ -144,7 +149,7 @@ def _tiles(line: HealthLine, h: Health) -> tuple[Tile, ...]:
         Tile(line.handed_in, Mark("have handed in", "check", "mute", "Students of the cohort."), f"{line.attempts} hand-ins"),
         Tile(line.p50, Mark("half have a result", "clock", "mute", "From receipt to the first result."), f"19 in 20: {line.p95}"),
         Tile(line.ours, Mark("our faults", "again", "ours", "Newest attempts that are partly unscored by our fault.")),
-        Tile(str(h.n_timeouts), Mark("timeouts", "clock", "mute", "First tries that ran out of time."), line.timeouts),
+        Tile(wording.whole(h.n_timeouts), Mark("timeouts", "clock", "mute", "First tries that ran out of time."), line.timeouts),
         Tile(line.unreadable, Mark("unreadable", "alert", "mute", "Hand-ins that were no notebook.")),
     )
 
@@ -170,7 +175,7 @@ def _days(h: Health, made: Moment) -> Figure:
         f"n = {wording.counted(h.n_attempts, 'hand-in')}",
         columns(rows, "day", "n", unit, "hand-ins"),
         (unit.capitalize(), "Hand-ins"),
-        [(r["day"], str(r["n"])) for r in rows],
+        [(r["day"], wording.whole(r["n"])) for r in rows],
         made=made,
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+from autograder.numerals import gain
 from autograder.pages import wording
 from autograder.pages.catalog import Catalog
 from autograder.pages.figure import Table
@@ -131,7 +132,7 @@ def _promises(p: Preview, is_fresh: bool) -> tuple[str, ...]:
     up, down = sum(c.gain > 0 for c in p.changes), sum(c.gain < 0 for c in p.changes)
     by_rule = "and none goes down, by the rule" if p.rule == "never-lower" else f"and {whole(down)} go down"
     late = "" if is_fresh else " Attempts came after the preview: they are replayed too, and may change besides."
-    flips = f"{counted(len(p.flips), 'state')} of the tracker change"
+    flips = f"{counted(len(p.flips), 'state')} of the tracker {'changes' if len(p.flips) == 1 else 'change'}"
     return (
         f"Points of {counted(up, 'verdict')} go up {by_rule}; {flips}.{late}",
         "Graders replay what the preview has not, behind students' hand-ins, and then append everything in one transaction.",
@@ -170,14 +171,10 @@ def _by_exercise(changes: Sequence[Change]) -> Iterable[tuple[str, ...]]:
         by[c.exercise].append(c)
     for exercise, of in sorted(by.items()):
         up, down = sum(c.gain > 0 for c in of), sum(c.gain < 0 for c in of)
-        yield exercise, *map(whole, (len(of), up, down)), _gain(sum(c.gain for c in of))
+        yield exercise, *map(whole, (len(of), up, down)), gain(sum(c.gain for c in of))
 
 
 def _change(c: Change, names: Mapping[str, str]) -> tuple[str, ...]:
     before = f"{c.status_before or wording.NOTHING}, {wording.number(c.points_before)}"
     after = f"{c.status_after}, {wording.number(c.points_after)}"
-    return names.get(c.pseudonym, c.pseudonym), c.exercise, before, after, _gain(c.gain)
-
-
-def _gain(x: float) -> str:
-    return f"{x:+.2f}".rstrip("0").rstrip(".").replace("-", "−")
+    return names.get(c.pseudonym, c.pseudonym), c.exercise, before, after, gain(c.gain)
