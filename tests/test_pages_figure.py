@@ -24,10 +24,10 @@ BANDS = [
     {"week": k, "mid": k / 4, "low50": k / 4 - 0.3, "high50": k / 4 + 0.3, "low90": k / 4 - 0.8, "high90": k / 4 + 0.8}
     for k in (1, 2, 3)
 ]
+WHO = charts.axis("who", "group", "nominal", sort=None)
 X, Y = charts.axis("week", "week of the course", "ordinal"), charts.axis("mid", "ability (standard deviations)")
 
 DESCRIPTIONS = {
-    "bars": charts.bars(SHARES, "who", "share", "share of students", rest="all", domain_max=20),
     "lines": charts.lines([{**b, "of": o} for b in BANDS for o in ("this", "last")], X, Y, "of", charts.rule(0.5, "y", "bar")),
     "band": charts.band(BANDS, X, "ability (standard deviations)", (-3, 3), charts.rule(1.28, "y", NASTY)),
     "band of one": charts.band(BANDS[:1], X, "ability (standard deviations)", (-3, 3)),
@@ -36,7 +36,7 @@ DESCRIPTIONS = {
         [{"low": 0, "high": 1, "n": 4}, {"low": 1, "high": 2, "n": 9}], "low", "high", "n", "ability (SD)", "students"
     ),
     "spans": charts.spans(BANDS, charts.axis("week", "week", "nominal"), Y, "low90", "high90", charts.rule(0, "x", "zero")),
-    "nested": charts.nested(SHARES, "who", [("all", "handed in"), ("share", NASTY)], "students", 24),
+    "nested": charts.nested(SHARES, WHO, [("all", "handed in"), ("share", NASTY)], "students", 24),
     "curves": charts.curves([{**b, "of": o} for b in BANDS for o in ("this", NASTY)], charts.axis("week", "week"), Y, "of"),
     "diagonal": charts.diagonal(
         BANDS, charts.axis("week", "expected share"), charts.axis("mid", "passed share"), "low50", "high50"
@@ -88,7 +88,7 @@ def test_a_drawing_holds_nothing_to_run(name: str) -> None:
 def test_no_text_ends_the_process(text: str) -> None:
     """vl-convert aborts the process at a character that XML forbids, so none may reach it, in a title, a value or a label."""
     row = {"who": text, "n": 1.0}
-    svg = draw(charts.bars([row], "who", "n", text or "n"), text)
+    svg = draw(charts.nested([row], charts.axis("who", text or "who", "nominal"), [("n", text)], text or "n", 1), text)
 
     assert ElementTree.fromstring(svg).tag.endswith("svg")
 
@@ -96,14 +96,14 @@ def test_no_text_ends_the_process(text: str) -> None:
 def test_a_number_that_is_none_is_an_error() -> None:
     """NaN would be drawn as something; it is refused instead."""
     with pytest.raises(ValueError, match="JSON"):
-        draw(charts.bars([{"who": "a", "n": math.nan}], "who", "n", "n"), "label")
+        draw(charts.nested([{"who": "a", "n": math.nan}], WHO, [("n", "n")], "n", 1), "label")
 
 
 def test_a_drawing_is_made_once() -> None:
     """The same numbers cost one drawing."""
     before = drawing._draw.cache_info()
     for _ in range(3):
-        draw(DESCRIPTIONS["bars"], "label")
+        draw(DESCRIPTIONS["nested"], "label")
 
     assert drawing._draw.cache_info().misses <= before.misses + 1
     assert drawing._draw.cache_info().hits >= before.hits + 2
@@ -111,8 +111,8 @@ def test_a_drawing_is_made_once() -> None:
 
 def test_a_figure_has_its_numbers_beside_it() -> None:
     """Title, count and table come with the drawing; without a row nothing is drawn, and the figure says why."""
-    full = figure("f", "Title", "n = 2", DESCRIPTIONS["bars"], ("who", "share"), [("a", "0.85"), ("b", "0")])
-    none = figure("f", "Title", "n = 0", DESCRIPTIONS["bars"], ("who", "share"), [], empty="Nobody yet.")
+    full = figure("f", "Title", "n = 2", DESCRIPTIONS["nested"], ("who", "share"), [("a", "0.85"), ("b", "0")])
+    none = figure("f", "Title", "n = 0", DESCRIPTIONS["nested"], ("who", "share"), [], empty="Nobody yet.")
 
     assert full.svg is not None
     assert 'aria-label="Title. n = 2. The table after it holds the same numbers."' in full.svg

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autograder.pages.drawing import HEAT, LINE, SERIES, SOFT
+from autograder.pages.drawing import HEAT, SERIES, SOFT
 
 Described = dict[str, Any]
 Row = Mapping[str, Any]
@@ -42,32 +42,9 @@ def _telling(mark: Described, encoding: Described) -> Described:
     return {"mark": {**mark, "aria": True}, "encoding": {**encoding, "description": {"field": "tip", "type": "nominal"}}}
 
 
-def bars(rows: Sequence[Row], category: str, value: str, value_title: str, *, rest: str = "", domain_max: float = 0) -> Described:
-    """Return horizontal bars, one per row in the rows' order; `rest` names a second value drawn as a pale rail behind."""
-    scale = {"domain": [0, domain_max]} if domain_max else {}
-    y = axis(category, "", "nominal", sort=None)
-    y["title"] = None
-    x = axis(value, value_title, scale={"nice": True, **scale})
-    front = _telling({"type": "bar", "height": {"band": 0.62}}, {"y": y, "x": x})
-    words = {
-        "mark": {"type": "text", "align": "left", "dx": 5},
-        "encoding": {"y": y, "x": x, "text": {"field": value, "type": "quantitative"}},
-    }
-    behind = {
-        "mark": {"type": "bar", "height": {"band": 0.62}, "color": LINE},
-        "encoding": {"y": y, "x": axis(rest, value_title, scale={"nice": True, **scale})},
-    }
-    return {
-        "data": _values(_told(rows, y, x)),
-        "width": WIDTH - 120,
-        "height": {"step": _STEP},
-        "layer": [*([behind] if rest else []), front, words],
-    }
-
-
-def nested(rows: Sequence[Row], category: str, values: Sequence[tuple[str, str]], value_title: str, domain_max: float) -> Described:
+def nested(rows: Sequence[Row], y: Described, values: Sequence[tuple[str, str]], value_title: str, domain_max: float) -> Described:
     """Return bars within bars, widest first: each value (field, name) is part of the one before, and thinner."""
-    y = {"field": category, "type": "nominal", "title": None, "sort": None}
+    category = y["field"]
     long = [
         {category: r[category], "n": r[field], "what": name, "tip": f"{r[category]}; {name}: {r[field]}"}
         for r in rows

@@ -19,7 +19,7 @@ from autograder.survey.fairness import Group
 MIN_SHOWN = 5
 _Z = 1.96
 
-ERROR = Mark("calibration error", "half", "mute", "Mean distance between what was expected and what came, in points of per cent.")
+ERROR = Mark("calibration error", "half", "mute", "Mean distance between what was expected and what came, in percentage points.")
 TRIES = Mark("first tries checked", "check", "mute", "First tries in notebooks after the student's first one.")
 STUDENTS = Mark("students checked", "ring", "mute", "Beyond a thousand, an even pick of them.")
 
@@ -54,7 +54,7 @@ def calibration_page(survey: Survey, cohorts: Sequence[str]) -> CalibrationPage:
         cohort=survey.cohort,
         cohorts=choose_cohort(cohorts, survey.cohort),
         tiles=(
-            Tile(f"{100 * found.error:.1f}" if found.n_tries else wording.NOTHING, ERROR, "points of per cent"),
+            Tile(f"{100 * found.error:.1f}" if found.n_tries else wording.NOTHING, ERROR, "percentage points"),
             Tile(wording.whole(found.n_tries), TRIES),
             Tile(wording.whole(found.n_checked), STUDENTS),
         ),
@@ -77,7 +77,7 @@ def _reliability(survey: Survey, made: Moment) -> Figure:
     rows, words = [], []
     for expected, passed, n in survey.fairness.bins:
         low, high = wilson(passed * n, n)
-        tip = f"expected {expected:.2f}; passed {passed:.2f}; 95 % interval {low:.2f} to {high:.2f}; {n} first tries"
+        tip = f"expected {expected:.2f}; passed {passed:.2f}; 95 % interval {low:.2f} to {high:.2f}; {wording.whole(n)} first tries"
         rows.append({"expected": expected, "passed": passed, "low": low, "high": high, "tip": tip})
         words.append((f"{expected:.2f}", f"{passed:.2f}", f"{low:.2f} to {high:.2f}", wording.whole(n)))
     return figure(
@@ -117,15 +117,15 @@ def _groups(groups: Sequence[Group], made: Moment) -> Figure:
                 wording.whole(g.n_students),
             ),
         )
-    x = charts.axis("gap", "passed minus expected (points of per cent)")
+    x = charts.axis("gap", "passed minus expected (percentage points)")
     y = charts.axis("group", "group", "nominal", sort=None)
-    y["axis"] = {"title": None, "labelLimit": 230}
+    y["axis"] = {"labelLimit": 230}
     return figure(
         "groups",
         "Is anybody treated otherwise?",
         f"n = {wording.whole(sum(g.n_tries for g in groups if g.by == groups[0].by) if groups else 0)} first tries",
         charts.spans(rows, y, x, "low", "high", charts.rule(0, "x", "as expected")),
-        ("group", "expected", "passed", "calibration error (points of per cent)", "first tries", "students"),
+        ("group", "expected", "passed", "calibration error (percentage points)", "first tries", "students"),
         words,
         note="Left of the line a group did worse than the tracker expected, right of it better: there its chances are too low.",
         empty="No group is large enough to be shown.",

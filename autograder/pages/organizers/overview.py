@@ -69,7 +69,7 @@ def states(report: Report) -> Counter[State]:
 
 def _tiles(survey: Survey) -> tuple[Tile, ...]:
     did, n = survey.activity, states(survey.report)
-    left = f"{did.n_left} of them left" if did.n_left else ""
+    left = f"{whole(did.n_left)} of them left" if did.n_left else ""
     share = wording.share(did.n_active, did.n_students)
     found = (State.PROVISIONAL, State.WATCH, State.NEEDS_EVIDENCE)
     return (
@@ -100,7 +100,7 @@ def _funnel(catalog: Catalog, survey: Survey, counts: Sequence[AssignmentCount],
         "funnel",
         "From hand-in to all points, by assignment",
         f"n = {counted(n, 'student')}",
-        charts.nested(rows, "name", values, "students", n),
+        charts.nested(rows, charts.axis("name", "assignment", "nominal", sort=None), values, "students", n),
         ("assignment", "handed in", "half the points or more", "all points", "partly unscored by our fault"),
         words,
         note="Newest attempts; each bar is part of the one around it. Assignments that nobody handed in are left out.",
