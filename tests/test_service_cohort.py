@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from markupsafe import Markup
 
 from autograder.grading.verdict import Status
 from autograder.pages import estimates, models, wording
+from autograder.pages import figure as figures
 from autograder.pages.cohort import ORDERS, PART_SIZE
+from autograder.pages.drawing import draw
 from autograder.pages.models import CohortLine, CohortPage, help_of
 from autograder.progress import State
 from autograder.records import Attempt, Ledger
@@ -213,13 +217,51 @@ def test_who_left_is_shown_as_such(empty: Desk) -> None:
     assert person.left is not None
 
 
-def test_an_empty_ledger_has_pages_that_say_so(empty: Desk) -> None:
-    """Nobody enrolled is a sentence on the cohort page."""
+@pytest.mark.parametrize("path", ["overview", "cohort", "flags", "comparison", "calibration", "exports"])
+def test_an_empty_ledger_has_pages_that_say_so(empty: Desk, path: str) -> None:
+    """Nobody enrolled is a sentence under the page's name, and no sentence about a cohort without one."""
     with serving(empty) as world:
-        answer = world.ask("cohort", "organizer")
+        answer = world.ask(path, "organizer")
+    page = Text(answer.body)
 
     assert answer.status == 200
-    assert "No students yet" in answer.body
+    assert "No students yet Nobody is enrolled." in page.text
+    assert [tag for tag, _ in page.elements if tag in ("section", "figure")] == []
+    assert page.text.count("Records as of event 0") == 1
+
+
+def test_every_drawing_names_what_its_axes_are(world: World, filled: cohort_world.World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both axes of every drawing of every page with one, so that nobody has to guess a unit."""
+    drawn: dict[str, Mapping[str, Any]] = {}
+
+    def kept(description: Mapping[str, Any], label: str) -> Markup:
+        drawn[label.split(".")[0]] = description
+        return draw(description, label)
+
+    monkeypatch.setattr(figures, "draw", kept)
+    for path in (
+        "overview organizer",
+        "flags organizer",
+        "comparison organizer",
+        "calibration organizer",
+        f"cohort/student/{filled.pseudonyms['carmen']} organizer",
+        "teaching/assignment/t1_attention instructor",
+        "teaching/exercises instructor",
+        "teaching/exercises/t1_attention/rope instructor",
+    ):
+        address, role = path.split(" ")
+        assert world.ask(address, role).status == 200
+
+    assert len(drawn) == 14
+    assert {title: _named(d) for title, d in drawn.items()} == {title: {"x", "y"} for title in drawn}
+
+
+def _named(description: Mapping[str, Any]) -> set[str]:
+    """Return the channels whose axis has a title that no layer takes away."""
+    layers = description.get("layer", (description,))
+    channels = [(name, layer["encoding"][name]) for layer in layers for name in ("x", "y") if name in layer.get("encoding", {})]
+    taken = {name for name, channel in channels if None in (channel.get("title", ""), (channel.get("axis") or {}).get("title", ""))}
+    return {name for name, channel in channels if channel.get("title")} - taken
 
 
 def test_a_cohort_that_does_not_exist_has_no_page_even_before_there_is_one(empty: Desk) -> None:

@@ -54,6 +54,7 @@ def grade(desk: Desk, who: str, statuses: dict[str, tuple[Status, float]], assig
 def test_the_next_step_follows_from_where_an_assignment_stands(desk: Desk) -> None:
     """Not open, to be fetched, late, closed, waiting, to be mended, done: each says what to do."""
     assert line(desk, "yuki", "t2_sampling").next.text == "It opens when the course releases it."
+    assert line(desk, "yuki", "f1_tensors").due_note == ""  # nobody is late with what is not open
     release(desk, "t2_sampling", "t1_attention")
     assert line(desk, "yuki", "t2_sampling").next.text == "Fetch it in JupyterLab's Assignment List."
     assert line(desk, "leila", "t1_attention").next.text == "Wait: nothing for you to do."
@@ -262,6 +263,8 @@ def test_own_data_come_as_a_file(world: World) -> None:
 def test_who_has_nothing_sees_pages_that_say_so(world: World) -> None:
     """A mentor, who never handed in anything, gets a page on every one of these addresses."""
     world.hub.let_in("new", "newcomer", (ENTER,))
-    assert "first graded try" in Text(world.ask("me/progress", "new").body).text
+    progress = Text(world.ask("me/progress", "new").body).text
+    assert "first graded try" in progress
+    assert "Next best exercises Hand in a first notebook" in progress
     assert "Nothing to show yet" in Text(world.ask("me/transcripts", "new").body).text
     assert post(world, "me/transcripts", "new", assignment=["f1_tensors"]).status == 404

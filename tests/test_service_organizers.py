@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
 import re
 import shutil
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from autograder.progress import State, audit, course_items, inviting, load_polic
 from autograder.progress.decisions import REVIEWED
 from autograder.progress.shortlist import SHORTLIST, SHORTLISTED, Candidate, largest
 from autograder.records import Ledger
+from autograder.service import background
 from autograder.service.desk import Desk
 from autograder.service.exchange import Refused
 from autograder.service.office import Office
@@ -160,8 +162,11 @@ def test_a_shortlist_is_of_what_was_seen(world: World, office: Office) -> None:
     assert "earlier evaluation" in Text(world.ask(f"flags/shortlist?date={day}", "organizer").body).text
 
 
-def test_a_week_later_a_recorded_chance_counts_again(filled: cohort_world.World, ledger: Ledger, tmp_path: Path) -> None:
+def test_a_week_later_a_recorded_chance_counts_again(
+    filled: cohort_world.World, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Recording a survey is an evaluation at the survey's time: states that last follow from it, and it can be rebuilt."""
+    monkeypatch.setattr(background, "_CHEAP_S", math.inf)  # on a busy machine a page would show the survey of the week before
     now = [NOW]
     office = Office(Desk.of(filled.course, ledger, lambda: now[0], tmp_path))
     office.evaluate(COHORT, "olga")
@@ -380,6 +385,23 @@ def test_a_timeline_shows_changes_and_not_every_week(office: Office, filled: coh
         ("watch", "chance 49 %"),
         ("watch", "chance 40 %"),
     ]
+
+
+def test_a_timeline_says_a_wish_as_the_student_read_it(ledger: Ledger, filled: cohort_world.World) -> None:
+    """In the words of the choice, not in the name that the log has for it."""
+    ledger.record("progress.appealed", NOW, "bela", filled.pseudonyms["bela"], {"wish": "review", "assignment": "t1_attention"})
+
+    (shown,) = timeline.timeline(ledger.events(0, timeline.OF_PERSON, subject=filled.pseudonyms["bela"]), {})
+    assert shown.text == "A person should look at my work (t1_attention)"
+
+
+def test_a_list_without_anybody_says_so(office: Office) -> None:
+    """Where nobody can be judged there is no "everybody who can be judged is on it"."""
+    survey, _ = office.survey(COHORT) or (None, None)
+    assert survey is not None
+    nobody = dataclasses.replace(survey.report, students=())
+
+    assert flags.list_view(nobody, load_policy(), {}, Wanted(20, 16)).limit == "There is not enough evidence about anybody yet."
 
 
 def _pages() -> list[type]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode
@@ -83,6 +85,19 @@ def test_an_exercise_shows_its_curve_its_tries_and_its_failures(survey: Survey, 
     assert "matches_definition" in shown
     assert world.ask("teaching/exercises/t1_attention/nope", "instructor").status == 404
     assert text(world, "teaching/exercises").count("t1_attention") == 10
+
+
+def test_given_up_is_red_only_where_something_is(world: World, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On both pages that count it; other counts come in groups of digits."""
+
+    def tone(path: str) -> list[str]:
+        return re.findall(r'class="mark ([a-z]+)"[^>]*><svg[^>]*><use[^>]*/></svg>given up<', world.ask(path, "instructor").body)
+
+    assert tone("grading") == tone("teaching") == ["mute"]
+    stats = replace(desk.ledger.queue.stats(), n_dead=1, n_done=12_345)
+    monkeypatch.setattr(type(desk.ledger.queue), "stats", lambda _: stats)
+    assert tone("grading") == tone("teaching") == ["bad"]
+    assert "12,345 done" in text(world, "grading")
 
 
 def test_who_needs_help_is_shown_with_what_to_do_and_recorded(desk: Desk, world: World, term: cohort_world.World) -> None:
@@ -260,7 +275,7 @@ def test_a_large_regrade_shows_the_first_changes_and_says_how_many_there_are(wor
     """A page of ten thousand changes would be no page; whoever is shown is named, and that they were shown is recorded."""
     n = N_CHANGES + 7
     named = {desk.ledger.enrol(f"zoe-{k:03}", COHORT, NOW): f"zoe-{k:03}" for k in range(n)}  # pseudonyms are in no order
-    changes = tuple(Change(f"a{p}", p, "f1_tensors.bilinear", "fail", "pass", 0.0, 4.0) for p in named)
+    changes = tuple(Change(f"a{p}", p, "f1_tensors.bilinear", "fail", "pass", 0.0, 100.0) for p in named)
     found = Regrade(0, n, n, 0, changes, ())
     flips = [previews.Flip(p, "none", "watch") for p in named]
     previews.keep(desk.previews, previews.preview_of(found, "f1_tensors", "true", "new", 0, flips, NOW, "ines", 1))
@@ -270,6 +285,7 @@ def test_a_large_regrade_shows_the_first_changes_and_says_how_many_there_are(wor
 
     assert shown.count("none → watch") == shown.count("f1_tensors.bilinear fail, 0") == N_CHANGES
     assert "and 7 more changes" in shown
+    assert "f1_tensors.bilinear 207 207 0 +20,700" in shown
     assert "and 7 more" in shown.split("The tracker")[1]
     assert not [p for p in named if p in shown]
     looked = desk.ledger.events(kinds=[VIEWED_MANY])[-1].payload["people"]
@@ -339,6 +355,7 @@ def test_an_empty_course_has_pages_that_say_so(tmp_path: Path) -> None:
     ):
         assert "nothing yet" in text(world, "teaching")
         assert "No first try yet" in text(world, "teaching/exercises")
+        assert Text(world.ask("teaching/exercises", "instructor").body).having("details")[0]["class"] == "reading"
         assert "Nobody: every exercise" in text(world, "teaching/stuck")
         assert "Who hands in for the first time" in text(world, "teaching/roster")
         assert "Nobody has tried it yet" in text(world, "teaching/exercises/t1_attention/rope")

@@ -110,6 +110,7 @@ class JourneyPage:
     band: Annotated[Band | None, "What the tracker says; nothing while that is being computed."]
     tracks: Annotated[tuple[TrackLine, ...], "Where you stand in every track."]
     next: Annotated[tuple[NextExercise, ...], "Exercises worth trying next."]
+    no_next: Annotated[str, "Why there is none of them."]
     badges: Annotated[tuple[BadgeView, ...], "What you earned, newest first. Nothing takes a badge away."]
     wishes: Annotated[tuple[Wish, ...], "What you asked for, newest first."]
     snapshot: Annotated[Snapshot, "Which state of the records this is."]
@@ -145,6 +146,16 @@ def next_exercises(catalog: Catalog, results: Sequence[AssignmentResult], findin
         title = _title(catalog.manifest(r.assignment), exercise)
         found.append(NextExercise(title, catalog.name(r.assignment), near, r.latest.attempt.id))
     return tuple(found[:N_NEXT])
+
+
+def no_next(results: Sequence[AssignmentResult]) -> str:
+    """Return what stands where no exercise is worth trying next."""
+    return "Everything that you handed in passes." if results else "Hand in a first notebook: what to try next is shown here then."
+
+
+def wish_words(wish: str, about: str) -> str:
+    """Return what a student asked for as people read it; `about` may be ""."""
+    return WISHES.get(wish, wish) + (f" ({about})" if about else "")
 
 
 def badge_views(catalog: Catalog, seen: Sequence[Seen]) -> tuple[BadgeView, ...]:

@@ -100,7 +100,7 @@ def _line(
         title=catalog.name(id),
         place=student.place(assignment),
         due=Moment.of(late.due) if late.due else None,
-        due_note=_due_note(assignment, late, result is not None),
+        due_note=_due_note(assignment, late, is_released and result is None),
         mark=newest.mark if newest else _without(late, is_released),
         attempt=newest.id if newest else "",
         points=newest.points if newest else wording.NOTHING,
@@ -117,11 +117,11 @@ def _without(late: Lateness, is_released: bool) -> Mark:
     return CLOSED if late.is_closed else wording.NOT_HANDED_IN
 
 
-def _due_note(assignment: Assignment | None, late: Lateness, has_handed_in: bool) -> str:
+def _due_note(assignment: Assignment | None, late: Lateness, is_wanted: bool) -> str:
     if assignment is None or late.due is None:
         return ""
     notes = ["extended for you"] if assignment.due and late.due > assignment.due else []
-    if late.is_late and not has_handed_in:
+    if late.is_late and is_wanted:
         notes.append(f"{wording.counted(late.n_days, 'day')} over")
     return ", ".join(notes)
 

@@ -65,6 +65,7 @@ class Own:
             band=journey.band(finding, survey) if survey else None,
             tracks=journey.track_lines(catalog, results, firsts, said, self.desk.clock()),
             next=journey.next_exercises(catalog, results, finding),
+            no_next=journey.no_next(results),
             badges=journey.badge_views(catalog, said),
             wishes=reviews.asked(self.ledger, student.pseudonym) if student else (),
             snapshot=snapshot,

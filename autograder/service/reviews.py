@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from autograder.pages.journey import WISHES, Wish
+from autograder.pages.journey import WISHES, Wish, wish_words
 from autograder.pages.wording import Moment
 from autograder.progress.decisions import APPEALED, HEARD
 from autograder.records import Event, Ledger
@@ -66,9 +66,4 @@ def answer(ledger: Ledger, following: Following, wish: int, words: str, by: str,
 
 def _wish(e: Event, words: Mapping[int, str], answers: Mapping[int, str]) -> Wish:
     said = words.get(e.id) or e.payload.get("reason") or ""
-    return Wish(_what(e), said, Moment.of(e.at), answers.get(e.id, ""))
-
-
-def _what(event: Event) -> str:
-    wish, assignment = event.payload["wish"], event.payload.get("assignment")
-    return WISHES.get(wish, wish) + (f" ({assignment})" if assignment else "")
+    return Wish(wish_words(e.payload["wish"], e.payload.get("assignment") or ""), said, Moment.of(e.at), answers.get(e.id, ""))

@@ -92,6 +92,10 @@ def test_a_slider_moves_the_list(place: tuple[Looking, dict[str, str]]) -> None:
 
     assert [a for a in asked if not a.startswith("static/")] == ["flags/list?cohort=2026&alpha=50&seats=16"]
     expect(page.locator("#alpha-shown")).to_have_text("50 %")
+    page.get_by_role("slider", name="Seats").fill("2")
+    expect(page.locator("#list")).to_contain_text("Every seat is taken")
+    assert asked[-1] == "flags/list?cohort=2026&alpha=50&seats=2"
+    expect(page.locator("#seats-shown")).to_have_text("2")
     page.route("**/flags/list*", lambda route: route.fulfill(status=503))
     page.get_by_label("Largest expected share").fill("10")
     expect(page.get_by_role("alert")).to_contain_text("did not answer")

@@ -163,6 +163,8 @@ def list_view(report: Report, policy: Policy, names: Mapping[str, str], wanted: 
 
 def _limit(made: Shortlist, wanted: Wanted, n_explore: int, n_candidates: int) -> str:
     n = len(made.invited)
+    if not n_candidates:
+        return "There is not enough evidence about anybody yet."
     if n >= wanted.seats - n_explore:
         return "Every seat is taken; there may be others as likely."
     if n == n_candidates:
@@ -203,7 +205,7 @@ def _chances(survey: Survey, policy: Policy) -> Figure:
         counts[min(int(p * _N_BINS), _N_BINS - 1)] += 1
     width = 100 // _N_BINS
     rows = [{"low": k * width, "high": (k + 1) * width, "n": n} for k, n in enumerate(counts)]
-    words = [(f"{r['low']} to {r['high']} %", str(r["n"])) for r in rows] if known else []
+    words = [(f"{r['low']} to {r['high']} %", wording.whole(counts[k])) for k, r in enumerate(rows)] if known else []
     rules = [
         *charts.rule(100 * policy.states.watch, "x", "watch"),
         *charts.rule(100 * policy.states.provisional, "x", "provisional"),

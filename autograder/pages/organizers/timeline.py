@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from autograder.pages import wording
 from autograder.pages.estimates import STATES
+from autograder.pages.journey import wish_words
 from autograder.pages.wording import Mark, Moment, counted
 from autograder.progress import State
 from autograder.progress.decisions import APPEALED, CLEARED, EXCLUDED, HEARD, HUMAN, INCLUDED, REVIEWED
@@ -84,7 +85,7 @@ def _words(kind: str, said: Mapping[str, Any]) -> tuple[Mark, str]:
         return STATES[State(said["state"])], f"chance {wording.percent(float(said['p']))}, from {said['n_items']} first tries"
     about = str(said.get("assignment") or said.get("exercise") or "")
     if kind == APPEALED:
-        return _KINDS[kind], ": ".join(x for x in (f"{said.get('wish', '')} {about}".strip(), reason) if x)
+        return _KINDS[kind], ": ".join(x for x in (wish_words(str(said.get("wish", "")), about), reason) if x)
     if kind == EVALUATION:
         n, tries = counted(said["n_students"], "student"), counted(said["n_first_tries"], "first try", "first tries")
         return _KINDS[kind], f"{n}, {tries}, policy {said['policy']}"

@@ -28,7 +28,7 @@
     // A slider says its value beside it.
     document.addEventListener("input", (event) => {
       const shown = event.target.dataset && document.getElementById(event.target.dataset.shown);
-      if (shown) shown.textContent = `${event.target.value} %`;
+      if (shown) shown.textContent = event.target.value + (event.target.dataset.unit || "");
     });
     const unanswered = (on) => () => { document.getElementById("unanswered").hidden = !on; };
     for (const kind of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) document.addEventListener(kind, unanswered(true));
