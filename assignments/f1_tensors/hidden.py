@@ -12,7 +12,7 @@ from torch import Tensor
 
 from autograder.grading.checks import hidden
 from autograder.grading.compare import close, finite, gradients, normal, shapes, sizes, strided, unchanged
-from autograder.sandbox.student import Student
+from autograder.sandbox.student import Call, Student
 
 DISTANCES, BILINEAR = "f1_tensors.pairwise_sq_dists", "f1_tensors.bilinear"
 
@@ -26,24 +26,29 @@ def _distances(x: Tensor, y: Tensor) -> Tensor:
 @hidden(DISTANCES, weight=3, core=True)
 def values(student: Student, rng: np.random.Generator) -> None:
     """Every entry is the sum of the squared differences of one row of x and one row of y."""
+    cases = []
     for case in range(9):
         n, m, d = sizes(rng, 3, 2, 8)
         if case >= 6:  # size 1 in turn
             n, m, d = (1 if i == case - 6 else size for i, size in enumerate((n, m, d)))
-        x, y = normal(rng, n, d), normal(rng, m, d)
+        cases.append((normal(rng, n, d), normal(rng, m, d)))
+    found = student.each("pairwise_sq_dists", [Call(x, y) for x, y in cases])
+    for x, y in cases:
         slip = "Row i of the result belongs to row i of x. Squared distances are asked for: is there a root, a mean, a sign?"
-        close(student.fn("pairwise_sq_dists")(x, y), _distances(x, y), f"result for {shapes(x=x, y=y)}", rtol=1e-9, slip=slip)
+        close(next(found), _distances(x, y), f"result for {shapes(x=x, y=y)}", rtol=1e-9, slip=slip)
 
 
 @hidden(DISTANCES, weight=1)
 def of_a_set_to_itself(student: Student, rng: np.random.Generator) -> None:
     """Where y is x the result is symmetric with zeros on the diagonal; as many rows of y as of x change nothing else."""
-    for n, d in ((5, 3), (4, 4), (int(rng.integers(6, 20)), 2)):
-        x, y = normal(rng, n, d), normal(rng, n, d)
-        found = close(student.fn("pairwise_sq_dists")(x, x), _distances(x, x), f"result for y = x ({n} {d})", rtol=1e-9)
+    cases = [(normal(rng, n, d), normal(rng, n, d)) for n, d in ((5, 3), (4, 4), (int(rng.integers(6, 20)), 2))]
+    answers = student.each("pairwise_sq_dists", [Call(x, other) for x, y in cases for other in (x, y)])
+    for x, y in cases:
+        n, d = x.shape
+        found = close(next(answers), _distances(x, x), f"result for y = x ({n} {d})", rtol=1e-9)
         close(found.T, found.detach(), f"transposed result for y = x ({n} {d})", rtol=1e-9, slip="Distances are symmetric.")
         slip = "With as many rows in y as in x: are rows of x compared with rows of y?"
-        close(student.fn("pairwise_sq_dists")(x, y), _distances(x, y), f"result for {shapes(x=x, y=y)}", rtol=1e-9, slip=slip)
+        close(next(answers), _distances(x, y), f"result for {shapes(x=x, y=y)}", rtol=1e-9, slip=slip)
 
 
 @hidden(DISTANCES, weight=2)
@@ -62,15 +67,16 @@ def never_negative(student: Student, rng: np.random.Generator) -> None:
 @hidden(DISTANCES, weight=1)
 def sizes_and_layouts(student: Student, rng: np.random.Generator) -> None:
     """No rows at all, huge values, float32, transposed and strided inputs; the inputs stay as they were."""
-    f, (n, m, d) = student.fn("pairwise_sq_dists"), sizes(rng, 3, 2, 8)
-    for rows in ((0, m), (n, 0)):
-        x, y = normal(rng, rows[0], d), normal(rng, rows[1], d)
-        close(f(x, y), torch.zeros(rows, dtype=torch.float64), f"result for {shapes(x=x, y=y)}", rtol=0)
+    n, m, d = sizes(rng, 3, 2, 8)
+    empty = [(normal(rng, rows, d), normal(rng, others, d)) for rows, others in ((0, m), (n, 0))]
     x, y = 1e4 * strided(normal(rng, n, d)), normal(rng, d, m).T
-    close(f(strided(x), y), _distances(x, y), f"result for {shapes(x=x, y=y)}, strided, x of size 1e4", rtol=1e-9)
     short = x.float() / 1e4, y.float()
+    found = student.each("pairwise_sq_dists", [Call(*xy) for xy in (*empty, (strided(x), y), short)])
+    for p, q in empty:
+        close(next(found), torch.zeros(len(p), len(q), dtype=torch.float64), f"result for {shapes(x=p, y=q)}", rtol=0)
+    close(next(found), _distances(x, y), f"result for {shapes(x=x, y=y)}, strided, x of size 1e4", rtol=1e-9)
     # Sums of under ten float32 terms.
-    close(f(*short), _distances(*short), "result for float32 inputs", rtol=1e-5, dtype=torch.float32)
+    close(next(found), _distances(*short), "result for float32 inputs", rtol=1e-5, dtype=torch.float32)
     before = [x.clone(), y.clone()]
     _, after = student.fn("pairwise_sq_dists", return_args=True)(x, y)
     unchanged(after, before, "x y", "pairwise_sq_dists")
@@ -115,53 +121,61 @@ def _forms_inputs(rng: np.random.Generator, b: int, i: int, o: int, j: int) -> t
 @hidden(BILINEAR, weight=3, core=True)
 def values_of_forms(student: Student, rng: np.random.Generator) -> None:
     """x^T w[o] y + bias[o] for every sample and output, all sizes different, each size 1 in turn."""
+    cases = []
     for case in range(9):
         b, i, o, j = sizes(rng, 4, 2, 8)
         if case >= 5:
             b, i, o, j = (1 if k == case - 5 else size for k, size in enumerate((b, i, o, j)))
-        inputs = _forms_inputs(rng, b, i, o, j)
+        cases.append(_forms_inputs(rng, b, i, o, j))
+    found = student.each("bilinear", [Call(*inputs) for inputs in cases])
+    for inputs in cases:
         said = shapes(**dict(zip(("x", "w", "y", "bias"), inputs, strict=True)))
         slip = "Which letters does the equation sum over, and which stay?"
-        close(student.fn("bilinear")(*inputs), _forms(*inputs), f"result for {said}", rtol=1e-9, slip=slip)
+        close(next(found), _forms(*inputs), f"result for {said}", rtol=1e-9, slip=slip)
 
 
 @hidden(BILINEAR, weight=1)
 def equal_sizes(student: Student, rng: np.random.Generator) -> None:
     """With all sizes equal no shape gives an error away: only the right letters give the right numbers."""
-    for n in (2, 3, 4):
-        inputs = _forms_inputs(rng, n, n, n, n)
+    cases = [_forms_inputs(rng, n, n, n, n) for n in (2, 3, 4)]
+    found = student.each("bilinear", [Call(*inputs) for inputs in cases])
+    for inputs in cases:
         slip = "All sizes are equal here, so that mistaken letters raise no error. x meets the second index of w, y the third."
-        close(student.fn("bilinear")(*inputs), _forms(*inputs), f"result for sizes all {n}", rtol=1e-9, slip=slip)
+        close(next(found), _forms(*inputs), f"result for sizes all {len(inputs[0])}", rtol=1e-9, slip=slip)
 
 
 @hidden(BILINEAR, weight=2)
 def linear_in_each(student: Student, rng: np.random.Generator) -> None:
     """Without x or y only the bias is left; the rest is linear in x; a sample does not depend on its neighbours."""
-    f, (b, i, o, j) = student.fn("bilinear"), sizes(rng, 4, 2, 8)
+    b, i, o, j = sizes(rng, 4, 2, 8)
     x, w, y, bias = _forms_inputs(rng, b, i, o, j)
-    for name, (p, q) in {"x": (0 * x, y), "y": (x, 0 * y)}.items():
-        close(f(p, w, q, bias), bias.expand(b, o), f"result for {name} = 0", rtol=1e-12, slip="What is left is the bias, once.")
-    whole = f(x, w, y, bias).detach()
-    slip = "The form is linear in x; the bias is not part of it."
-    close(f(-3 * x, w, y, bias), 4 * bias - 3 * whole, "result for -3 x", rtol=1e-9, slip=slip)
     order = torch.from_numpy(rng.permutation(b))
+    changed = x.clone(), y.clone()
+    changed[0][0], changed[1][0] = 100.0, -100.0
+    inputs = ((0 * x, y), (x, 0 * y), (x, y), (-3 * x, y), (x[order], y[order]), changed)
+    found = student.each("bilinear", [Call(p, w, q, bias) for p, q in inputs])
+    for name in "xy":
+        close(next(found), bias.expand(b, o), f"result for {name} = 0", rtol=1e-12, slip="What is left is the bias, once.")
+    whole = next(found).detach()
+    slip = "The form is linear in x; the bias is not part of it."
+    close(next(found), 4 * bias - 3 * whole, "result for -3 x", rtol=1e-9, slip=slip)
     slip = "Do samples of the batch mix?"
-    close(f(x[order], w, y[order], bias), whole[order], "result for the batch in another order", rtol=1e-9, slip=slip)
-    x[0], y[0] = 100.0, -100.0
-    close(f(x, w, y, bias)[1:], whole[1:], "the other samples after sample 0 was changed", rtol=1e-9, slip=slip)
+    close(next(found), whole[order], "result for the batch in another order", rtol=1e-9, slip=slip)
+    close(next(found)[1:], whole[1:], "the other samples after sample 0 was changed", rtol=1e-9, slip=slip)
 
 
 @hidden(BILINEAR, weight=1)
 def empty_batch_and_layouts(student: Student, rng: np.random.Generator) -> None:
     """An empty batch, float32, strided inputs, large values; the inputs stay as they were."""
-    f, (b, i, o, j) = student.fn("bilinear"), sizes(rng, 4, 2, 8)
+    b, i, o, j = sizes(rng, 4, 2, 8)
     x, w, y, bias = _forms_inputs(rng, b, i, o, j)
-    close(f(x[:0], w, y[:0], bias), torch.zeros(0, o, dtype=torch.float64), "result for an empty batch", rtol=0)
-    turned = w.permute(2, 0, 1).contiguous().permute(1, 2, 0)
-    close(f(1e4 * strided(x), turned, strided(y), bias), _forms(1e4 * x, w, y, bias), "result for strided inputs", rtol=1e-9)
+    turned = 1e4 * strided(x), w.permute(2, 0, 1).contiguous().permute(1, 2, 0), strided(y), bias
     short = tuple(t.float() for t in (x, w, y, bias))
+    found = student.each("bilinear", [Call(*inputs) for inputs in ((x[:0], w, y[:0], bias), turned, short)])
+    close(next(found), torch.zeros(0, o, dtype=torch.float64), "result for an empty batch", rtol=0)
+    close(next(found), _forms(1e4 * x, w, y, bias), "result for strided inputs", rtol=1e-9)
     # Sums of under a hundred float32 products.
-    close(f(*short), _forms(*(t.double() for t in short)), "result for float32 inputs", rtol=1e-5, dtype=torch.float32)
+    close(next(found), _forms(*(t.double() for t in short)), "result for float32 inputs", rtol=1e-5, dtype=torch.float32)
     before = [t.clone() for t in (x, w, y, bias)]
     _, after = student.fn("bilinear", return_args=True)(x, w, y, bias)
     unchanged(after, before, "x w y bias", "bilinear")

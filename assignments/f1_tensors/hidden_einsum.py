@@ -6,7 +6,7 @@ The oracle is torch.einsum in float64; tolerance 1e-9 relative, since these are 
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from autograder.grading.checks import hidden
 from autograder.grading.compare import close, gradients, normal, raises, shapes, sizes, strided, unchanged
-from autograder.sandbox.student import Student
+from autograder.sandbox.student import Call, Student
 
 EINSUM = "f1_tensors.einsum2"
 PRODUCTS = ("ij,jk->ik", "bij,bjk->bik", "i,j->ij", "i,i->", "ij,ij->ij", "bi,bj->bij", "bhqd,bhkd->bhqk", "ij,j->i", "i,ij->j")
@@ -36,20 +36,20 @@ def _drawn(rng: np.random.Generator, size: Mapping[str, int], letters: str) -> T
     return normal(rng, *(size[c] for c in letters), 1).squeeze(-1)
 
 
-def _contracts(student: Student, eq: str, a: Tensor, b: Tensor, slip: str = "", rtol: float = 1e-9) -> None:
-    expected = torch.einsum(eq, a.double(), b.double())
-    said = f'einsum2("{eq}") for {shapes(a=a, b=b)}'
-    # A sum may cancel: its rounding is relative to its terms, which are of size 1.
-    close(student.fn("einsum2")(eq, a, b), expected, said, rtol=rtol, atol=1e-12, dtype=a.dtype, slip=slip)
+def _contracts(student: Student, cases: Sequence[tuple[str, Tensor, Tensor]], slip: str, rtol: float = 1e-9) -> None:
+    found = student.each("einsum2", [Call(*case) for case in cases])
+    for eq, a, b in cases:
+        expected = torch.einsum(eq, a.double(), b.double())
+        said = f'einsum2("{eq}") for {shapes(a=a, b=b)}'
+        # A sum may cancel: its rounding is relative to its terms, which are of size 1.
+        close(next(found), expected, said, rtol=rtol, atol=1e-12, dtype=a.dtype, slip=slip)
 
 
 @hidden(EINSUM, weight=3, core=True)
 def products(student: Student, rng: np.random.Generator) -> None:
     """The products that have names: matrices, batches, outer, inner, entry by entry, vectors from either side, attention."""
-    for eq in PRODUCTS:
-        _contracts(
-            student, eq, *_operands(rng, eq), "Which letters are kept, which are summed, and which run through both operands?"
-        )
+    slip = "Which letters are kept, which are summed, and which run through both operands?"
+    _contracts(student, [(eq, *_operands(rng, eq)) for eq in PRODUCTS], slip)
 
 
 def _equation(rng: np.random.Generator, n_letters: int, pool: str = string.ascii_letters) -> str:
@@ -67,10 +67,10 @@ def _equation(rng: np.random.Generator, n_letters: int, pool: str = string.ascii
 @hidden(EINSUM, weight=4)
 def random_equations(student: Student, rng: np.random.Generator) -> None:
     """Forty drawn equations: letters in any order, kept or summed, in one operand or both, capital or small."""
-    for case in range(40):
-        # Every other equation is dense in pairs such as i and I, which are two letters.
-        eq = _equation(rng, 1 + case % 6, string.ascii_letters if case % 4 < 2 else "iIjJkK")
-        _contracts(student, eq, *_operands(rng, eq), "Sort the letters into kinds first, and bring the output in order last.")
+    # Every other equation is dense in pairs such as i and I, which are two letters.
+    equations = [_equation(rng, 1 + case % 6, string.ascii_letters if case % 4 < 2 else "iIjJkK") for case in range(40)]
+    slip = "Sort the letters into kinds first, and bring the output in order last."
+    _contracts(student, [(eq, *_operands(rng, eq)) for eq in equations], slip)
 
 
 @hidden(EINSUM, weight=2)
@@ -78,24 +78,26 @@ def orders_and_lonely_letters(student: Student, rng: np.random.Generator) -> Non
     """Outputs in another order than the product's, and letters that one operand alone has and the output has not."""
     turned = ("ij,jk->ki", "bij,bjk->kbi", "ij,kl->ljki", "bi,bj->jib", "abc,cbd->dab", "ji,kj->ik")
     lonely = ("ij,jk->k", "ij,jk->", "ij,k->", "ij,kj->i", "bij,bk->b", "ij,kl->ik", "aij,ak->k", "i,jk->j", "ab,bc->a", "ij,ij->i")
-    for eq in (*turned, *lonely):
-        _contracts(student, eq, *_operands(rng, eq), "Is the output in the equation's order? Are lonely letters summed, each once?")
+    slip = "Is the output in the equation's order? Are lonely letters summed, each once?"
+    _contracts(student, [(eq, *_operands(rng, eq)) for eq in (*turned, *lonely)], slip)
 
 
 @hidden(EINSUM, weight=1)
 def edges_and_gradients(student: Student, rng: np.random.Generator) -> None:
     """No letters, sizes 1 and 0, float32, strided operands; the operands stay as they were; gradients reach both."""
-    for eq in (",->", ",ij->ji", "i,->i", "ij,->", ",i->"):
-        _contracts(student, eq, *_operands(rng, eq), "No letters: a tensor of one number, which multiplies everything.")
+    single = [(eq, *_operands(rng, eq)) for eq in (",->", ",ij->ji", "i,->i", "ij,->", ",i->")]
+    _contracts(student, single, "No letters: a tensor of one number, which multiplies everything.")
+    small = []
     for eq in ("bij,bjk->bik", "ij,jk->ki", "ij,kl->ik", "bij,bjk->"):
+        left, right = eq.split("->")[0].split(",")
         for low, high in ((1, 2), (0, 1), (0, 3)):
-            slip = "Sizes of 1 and 0 are sizes: a sum over nothing is 0."
-            left, right = eq.split("->")[0].split(",")
             size = {c: int(rng.integers(low, high)) for c in sorted(set(left + right))}
-            _contracts(student, eq, _drawn(rng, size, left), _drawn(rng, size, right), slip)
+            small.append((eq, _drawn(rng, size, left), _drawn(rng, size, right)))
+    _contracts(student, small, "Sizes of 1 and 0 are sizes: a sum over nothing is 0.")
     a, b = _operands(rng, "bij,bjk->bik")
-    _contracts(student, "bij,bjk->kbi", strided(a), b.permute(2, 0, 1).contiguous().permute(1, 2, 0), "Strided operands.")
-    _contracts(student, "bij,bjk->kbi", a.float(), b.float(), "float32 operands.", rtol=1e-5)
+    turned = strided(a), b.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    _contracts(student, [("bij,bjk->kbi", *turned)], "Strided operands.")
+    _contracts(student, [("bij,bjk->kbi", a.float(), b.float())], "float32 operands.", rtol=1e-5)
     before = [a.clone(), b.clone()]
     _, after = student.fn("einsum2", return_args=True)("bij,bjk->kbi", a, b)
     unchanged(after[1:], before, "a b", "einsum2")
@@ -130,9 +132,9 @@ def refuses_what_it_cannot_mean(student: Student, rng: np.random.Generator) -> N
         "ijk,k->ij": ((n, m), (m,)),
         "ab,bc->ac": ((n, m), (m, n, 1)),
     }
+    found = student.each("einsum2", [Call(eq, normal(rng, *left), normal(rng, *right)) for eq, (left, right) in faults.items()])
     for eq, (left, right) in faults.items():
-        said = f'einsum2("{eq}") for a {left}, b {right}'
-        raises("ValueError", partial(student.fn("einsum2"), eq, normal(rng, *left), normal(rng, *right)), said)
+        raises("ValueError", lambda: next(found), f'einsum2("{eq}") for a {left}, b {right}')
 
 
 @contextmanager
@@ -160,13 +162,13 @@ def _watched(student: Student) -> Iterator[list[str]]:
 @hidden(EINSUM, weight=1, core=True)
 def without_einsum(student: Student, rng: np.random.Generator) -> None:
     """Neither torch.einsum nor anything that calls it does the work."""
-    for eq in ("bij,bjk->kbi", "i,j->ij", "ij,kl->ik", "ij,ij->"):
-        a, b = _operands(rng, eq)
-        expected = torch.einsum(eq, a, b)
-        with _watched(student) as equations:
+    cases = [(eq, *_operands(rng, eq)) for eq in ("bij,bjk->kbi", "i,j->ij", "ij,kl->ik", "ij,ij->")]
+    right = [torch.einsum(*case) for case in cases]
+    with _watched(student) as equations:
+        for (eq, a, b), expected in zip(cases, right, strict=True):
             found = _quietly(partial(student.fn("einsum2"), eq, a, b))
-        assert not equations, f'einsum2("{eq}") calls torch.einsum, directly or through einops. It is what you are to build.'
-        close(found, expected, f'einsum2("{eq}") for {shapes(a=a, b=b)}', rtol=1e-9, atol=1e-12)
+            assert not equations, f'einsum2("{eq}") calls torch.einsum, directly or through einops. It is what you are to build.'
+            close(found, expected, f'einsum2("{eq}") for {shapes(a=a, b=b)}', rtol=1e-9, atol=1e-12)
 
 
 def _quietly(call: Any) -> Any:

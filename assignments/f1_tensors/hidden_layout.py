@@ -6,7 +6,6 @@ What shares memory is found out by changing an input inside the student's proces
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from autograder.grading.compare import (
     tensor,
     unchanged,
 )
-from autograder.sandbox.student import Student, StudentObject
+from autograder.sandbox.student import Call, Student, StudentObject
 
 PATCHIFY, WINDOWS = "f1_tensors.patchify", "f1_tensors.sliding_windows"
 
@@ -60,39 +59,49 @@ def _cases(rng: np.random.Generator) -> list[tuple[Tensor, int]]:
 @hidden(PATCHIFY, weight=3, core=True)
 def index_table(student: Student, rng: np.random.Generator) -> None:
     """Every pixel is in its patch and at its place, for images that count their pixels."""
-    for img, p in _cases(rng):
+    cases = _cases(rng)
+    found = student.each("patchify", [Call(img, p) for img, p in cases])
+    for img, p in cases:
         slip = "Patches as one reads, row by row; in a patch channel by channel. Which axis is cut into which two?"
-        same(student.fn("patchify")(img, p), _patches(img, p), f"patchify for {shapes(img=img)}, p={p}", slip)
+        same(next(found), _patches(img, p), f"patchify for {shapes(img=img)}, p={p}", slip)
 
 
 @hidden(PATCHIFY, weight=3)
 def inverse_table(student: Student, rng: np.random.Generator) -> None:
     """unpatchify brings every pixel of correct patches back to its place."""
-    for img, p in _cases(rng):
+    cases = _cases(rng)
+    found = student.each("unpatchify", [Call(_patches(img, p), p, *img.shape[-2:]) for img, p in cases])
+    for img, p in cases:
         h, w = img.shape[-2:]
         slip = "h comes before w. Go through the steps of patchify backwards."
-        found = student.fn("unpatchify")(_patches(img, p), p, h, w)
-        same(found, img, f"unpatchify to an image of {h} x {w}, p={p}", slip)
+        same(next(found), img, f"unpatchify to an image of {h} x {w}, p={p}", slip)
 
 
 @hidden(PATCHIFY, weight=2)
 def round_trip(student: Student, rng: np.random.Generator) -> None:
     """unpatchify after patchify gives the image back bit for bit, also where h = w; and dtypes stay."""
+    cases = []
     for k, (rows, columns, p) in enumerate(((2, 4, 2), (3, 3, 2), (4, 2, 3), (1, 3, 4))):
-        dtype = (torch.float32, torch.float64)[k % 2]
-        img = normal(rng, 2, 3, rows * p, columns * p, dtype=dtype)
-        patches = student.fn("patchify")(img, p)
-        tensor(patches, f"patchify for {shapes(img=img)}, p={p}", (2, rows * columns, 3 * p * p), dtype)
-        same(student.fn("unpatchify")(patches, p, rows * p, columns * p), img, f"{shapes(img=img)} there and back, p={p}")
+        cases.append((normal(rng, 2, 3, rows * p, columns * p, dtype=(torch.float32, torch.float64)[k % 2]), p))
+    there = list(student.each("patchify", [Call(img, p) for img, p in cases]))
+    for (img, p), patches in zip(cases, there, strict=True):
+        tensor(patches, f"patchify for {shapes(img=img)}, p={p}", _patches(img, p).shape, img.dtype)
+    calls = [Call(patches, p, *img.shape[-2:]) for (img, p), patches in zip(cases, there, strict=True)]
+    for (img, p), back in zip(cases, student.each("unpatchify", calls), strict=True):
+        same(back, img, f"{shapes(img=img)} there and back, p={p}")
 
 
 @hidden(PATCHIFY, weight=1)
 def refuses_what_does_not_fit(student: Student, rng: np.random.Generator) -> None:
     """A patch size that does not divide the height, or not the width, is a ValueError in both directions."""
-    for h, w, p in ((6, 7, 3), (7, 6, 3), (4, 6, 4), (6, 4, 4), (2, 8, 4), (9, 4, 6), (2, 2, 3)):
+    cases, asked = ((6, 7, 3), (7, 6, 3), (4, 6, 4), (6, 4, 4), (2, 8, 4), (9, 4, 6), (2, 2, 3)), []
+    for h, w, p in cases:
         img, patches = normal(rng, 1, 2, h, w), normal(rng, 1, max(1, (h // p) * (w // p)), 2 * p * p)
-        raises("ValueError", partial(student.fn("patchify"), img, p), f"patchify of {h} x {w} with p={p}")
-        raises("ValueError", partial(student.fn("unpatchify"), patches, p, h, w), f"unpatchify to {h} x {w} with p={p}")
+        asked += [("patchify", Call(img, p)), ("unpatchify", Call(patches, p, h, w))]
+    answers = student.together(asked)
+    for h, w, p in cases:
+        raises("ValueError", lambda: next(answers), f"patchify of {h} x {w} with p={p}")
+        raises("ValueError", lambda: next(answers), f"unpatchify to {h} x {w} with p={p}")
 
 
 @hidden(PATCHIFY, weight=1)
@@ -128,10 +137,12 @@ _BOUNDARY = "How many windows fit when entries are left over, and when none are?
 def values_of_windows(student: Student, rng: np.random.Generator) -> None:
     """Window j begins at entry j·stride: with any leading dimensions, at every boundary."""
     drawn = (int(rng.integers(12, 20)), int(rng.integers(2, 5)), int(rng.integers(2, 5)))
-    for k, (n, size, stride) in enumerate((*_FITS, drawn)):
-        x = normal(rng, *((), (3,), (2, 4))[k % 3], n)
+    fits = enumerate((*_FITS, drawn))
+    cases = [(normal(rng, *((), (3,), (2, 4))[k % 3], n), size, stride) for k, (n, size, stride) in fits]
+    found = student.each("sliding_windows", [Call(*case) for case in cases])
+    for x, size, stride in cases:
         what = f"windows of {shapes(x=x)}, size={size}, stride={stride}"
-        same(student.fn("sliding_windows")(x, size, stride), _windows(x, size, stride), what, _BOUNDARY)
+        same(next(found), _windows(x, size, stride), what, _BOUNDARY)
 
 
 @hidden(WINDOWS, weight=3)
@@ -146,11 +157,12 @@ def strides_of_the_input(student: Student, rng: np.random.Generator) -> None:
         "expanded": normal(rng, n).expand(a, n),
         "of one repeated number": normal(rng, a, 1).expand(a, n),
     }
-    for name, x in inputs.items():
-        size, stride = int(rng.integers(2, 5)), int(rng.integers(1, 4))
+    cases = [(name, x, int(rng.integers(2, 5)), int(rng.integers(1, 4))) for name, x in inputs.items()]
+    found = student.each("sliding_windows", [Call(x, size, stride) for _, x, size, stride in cases])
+    for name, x, size, stride in cases:
         what = f"windows of x {name} ({' '.join(map(str, x.shape))}), strides {x.stride()}, size={size}, stride={stride}"
         slip = "How far apart in memory are neighbours of x? x knows."
-        same(student.fn("sliding_windows")(x, size, stride), _windows(x, size, stride), what, slip)
+        same(next(found), _windows(x, size, stride), what, slip)
 
 
 def _kept(student: Student, base: Tensor, path: str) -> tuple[StudentObject, StudentObject]:
@@ -160,7 +172,7 @@ def _kept(student: Student, base: Tensor, path: str) -> tuple[StudentObject, Stu
 
 
 def _made(student: Student, view: StudentObject, size: int, stride: int, what: str, slip: str, expected: Tensor) -> Any:
-    made = student.make("sliding_windows", view, size, stride)
+    made = student.make_soon("sliding_windows", view, size, stride)
     same(made.value(), expected, what, slip)
     return made
 

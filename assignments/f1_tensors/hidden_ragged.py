@@ -7,7 +7,7 @@ sequences exactly: they are only moved.
 from __future__ import annotations
 
 import math
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from autograder.grading.checks import hidden
 from autograder.grading.compare import close, gradients, integers, normal, pair, raises, same, shapes, strided, unchanged
-from autograder.sandbox.student import Student
+from autograder.sandbox.student import Call, Student
 
 SCATTER, PAD = "f1_tensors.scatter_mean", "f1_tensors.pad_ragged"
 
@@ -35,26 +35,29 @@ def _groups(rng: np.random.Generator, n: int, k: int) -> Tensor:
 @hidden(SCATTER, weight=3, core=True)
 def values_of_groups(student: Student, rng: np.random.Generator) -> None:
     """Row g of the result is the mean of all rows whose index is g, in whatever order they come."""
-    for n, k, d in ((7, 3, 2), (9, 4, 5), (5, 5, 3), (6, 1, 4), (8, 3, 1), (int(rng.integers(20, 30)), 6, 4)):
-        values, index = normal(rng, n, d) + 1, _groups(rng, n, k)
+    drawn = ((7, 3, 2), (9, 4, 5), (5, 5, 3), (6, 1, 4), (8, 3, 1), (int(rng.integers(20, 30)), 6, 4))
+    cases = [(normal(rng, n, d) + 1, _groups(rng, n, k), k) for n, k, d in drawn]
+    values, index, k = cases[-1]
+    order = torch.from_numpy(rng.permutation(len(index)))
+    found = student.each("scatter_mean", [*(Call(*case) for case in cases), Call(values[order], index[order], k)])
+    for values, index, k in cases:
         slip = "By how many rows is each sum divided? The index is not sorted."
         said = f"result for {shapes(values=values)}, index {index.tolist()[:8]}, k={k}"
-        close(student.fn("scatter_mean")(values, index, k), _means(values, index, k), said, rtol=1e-9, slip=slip)
-    order = torch.from_numpy(rng.permutation(n))
-    moved = student.fn("scatter_mean")(values[order], index[order], k)
-    close(moved, _means(values, index, k), "result after the rows were put in another order, with their indices,", rtol=1e-9)
+        close(next(found), _means(values, index, k), said, rtol=1e-9, slip=slip)
+    said = "result after the rows were put in another order, with their indices,"
+    close(next(found), _means(values, index, k), said, rtol=1e-9)
 
 
 @hidden(SCATTER, weight=2)
 def empty_groups(student: Student, rng: np.random.Generator) -> None:
     """A group without rows gives zeros: in the middle, at the end, everywhere; the result always has k rows."""
     d = int(rng.integers(2, 6))
-    for index, k in (([0, 3, 3, 1], 5), ([2, 2, 2], 3), ([0], 4), ([4, 1], 7), ([], 3)):
-        values = normal(rng, len(index), d)
-        groups = torch.tensor(index, dtype=torch.int64)
+    groups = (([0, 3, 3, 1], 5), ([2, 2, 2], 3), ([0], 4), ([4, 1], 7), ([], 3))
+    cases = [(normal(rng, len(index), d), torch.tensor(index, dtype=torch.int64), k) for index, k in groups]
+    found = student.each("scatter_mean", [Call(*case) for case in cases])
+    for values, index, k in cases:
         slip = "0 divided by 0 is nan. How many groups are there, whatever the index says?"
-        said = f"result for index {index}, k={k}"
-        close(student.fn("scatter_mean")(values, groups, k), _means(values, groups, k), said, rtol=1e-9, slip=slip)
+        close(next(found), _means(values, index, k), f"result for index {index.tolist()}, k={k}", rtol=1e-9, slip=slip)
 
 
 @hidden(SCATTER, weight=1)
@@ -111,14 +114,16 @@ def _padded(seqs: list[Tensor], value: float, side: str) -> tuple[Tensor, Tensor
     return x, mask
 
 
-def _pads(student: Student, seqs: list[Tensor], value: float, side: str, slip: str = "") -> None:
-    said = f'for lengths {[len(s) for s in seqs]}, value={value}, side="{side}"'
-    x, mask = pair(student.fn("pad_ragged")(seqs, value, side), f"pad_ragged {said}")
-    expected = _padded(seqs, value, side)
-    same(mask, expected[1], f"mask {said}", slip)
-    if math.isnan(value):
-        x, expected = _without_nan(x, expected[0], said), (_without_nan(expected[0], expected[0], said), mask)
-    same(x, expected[0], f"x {said}", slip)
+def _pads(student: Student, cases: Sequence[tuple[list[Tensor], float, str]], slip: str = "") -> None:
+    answers = student.each("pad_ragged", [Call(*case) for case in cases])
+    for seqs, value, side in cases:
+        said = f'for lengths {[len(s) for s in seqs]}, value={value}, side="{side}"'
+        x, mask = pair(next(answers), f"pad_ragged {said}")
+        expected = _padded(seqs, value, side)
+        same(mask, expected[1], f"mask {said}", slip)
+        if math.isnan(value):
+            x, expected = _without_nan(x, expected[0], said), (_without_nan(expected[0], expected[0], said), mask)
+        same(x, expected[0], f"x {said}", slip)
 
 
 def _without_nan(x: Tensor, like: Tensor, said: str) -> Tensor:
@@ -134,50 +139,51 @@ def _seqs(rng: np.random.Generator, lengths: list[int], dtype: torch.dtype = tor
 @hidden(PAD, weight=2, core=True)
 def on_the_right(student: Student, rng: np.random.Generator) -> None:
     """side="right": every sequence at the beginning of its row, the padding behind it."""
-    for lengths in ([3, 5, 2], [4, 4], [1], [2, 1, 6, 3], [int(n) for n in rng.integers(1, 9, 5)]):
-        slip = "The side is where the padding goes. True stands where a sequence has entries."
-        _pads(student, _seqs(rng, lengths), 0, "right", slip)
+    lengths = ([3, 5, 2], [4, 4], [1], [2, 1, 6, 3], [int(n) for n in rng.integers(1, 9, 5)])
+    slip = "The side is where the padding goes. True stands where a sequence has entries."
+    _pads(student, [(_seqs(rng, some), 0, "right") for some in lengths], slip)
 
 
 @hidden(PAD, weight=2, core=True)
 def on_the_left(student: Student, rng: np.random.Generator) -> None:
     """side="left": every sequence at the end of its row, in its own order, the padding before it."""
-    for lengths in ([3, 5, 2], [4, 4], [1], [2, 1, 6, 3], [int(n) for n in rng.integers(1, 9, 5)]):
-        slip = "The padding goes before the sequence, whose order stays. The mask moves with it."
-        _pads(student, _seqs(rng, lengths), 0, "left", slip)
+    lengths = ([3, 5, 2], [4, 4], [1], [2, 1, 6, 3], [int(n) for n in rng.integers(1, 9, 5)])
+    slip = "The padding goes before the sequence, whose order stays. The mask moves with it."
+    _pads(student, [(_seqs(rng, some), 0, "left") for some in lengths], slip)
 
 
 @hidden(PAD, weight=2)
 def value_in_the_data(student: Student, rng: np.random.Generator) -> None:
     """Entries that equal the padding value are entries all the same; a nan as value is no exception."""
+    cases: list[tuple[list[Tensor], float, str]] = []
     for side in ("left", "right"):
         seqs = _seqs(rng, [3, 6, 4, 1])
         for s in seqs:
             s[int(rng.integers(len(s)))] = 0
-        slip = "The mask says where sequences stand, not where x differs from the value."
-        _pads(student, seqs, 0, side, slip)
-        _pads(student, [torch.zeros(2, dtype=torch.int64), torch.zeros(3, dtype=torch.int64)], 0, side, slip)
-        _pads(student, [normal(rng, 2), torch.tensor([1.0, math.nan, 2.0]).double()], math.nan, side, slip)
+        cases.append((seqs, 0, side))
+        cases.append(([torch.zeros(2, dtype=torch.int64), torch.zeros(3, dtype=torch.int64)], 0, side))
+        cases.append(([normal(rng, 2), torch.tensor([1.0, math.nan, 2.0]).double()], math.nan, side))
+    _pads(student, cases, "The mask says where sequences stand, not where x differs from the value.")
 
 
 @hidden(PAD, weight=2)
 def empty_sequences_too(student: Student, rng: np.random.Generator) -> None:
     """A sequence without entries is a row of padding: first, in the middle, last, or all of them."""
-    for lengths in ([2, 0, 3], [0, 2], [3, 0], [0, 0], [0]):
-        for side in ("left", "right"):
-            _pads(student, _seqs(rng, lengths), 7, side, "A row of padding has a mask without any True.")
+    drawn = ([2, 0, 3], [0, 2], [3, 0], [0, 0], [0])
+    cases = [(_seqs(rng, lengths), 7, side) for lengths in drawn for side in ("left", "right")]
+    _pads(student, cases, "A row of padding has a mask without any True.")
 
 
 @hidden(PAD, weight=1)
 def kept_as_they_are(student: Student, rng: np.random.Generator) -> None:
     """Dtypes stay, also for whole numbers beyond a float's reach; strided sequences; the sequences are not modified."""
-    for dtype, value in ((torch.int32, -100), (torch.float32, 0.5), (torch.float64, -math.inf), (torch.uint8, 255)):
-        for side in ("left", "right"):
-            _pads(student, _seqs(rng, [2, 4, 3], dtype), value, side, "The dtype is the sequences'.")
+    values = ((torch.int32, -100), (torch.float32, 0.5), (torch.float64, -math.inf), (torch.uint8, 255))
+    cases = [(_seqs(rng, [2, 4, 3], dtype), value, side) for dtype, value in values for side in ("left", "right")]
+    _pads(student, cases, "The dtype is the sequences'.")
     large = 2**53 + 1 + 2 * integers(rng, 0, 100, 7)
-    _pads(student, [large, large[:3]], -1, "left", "Whole numbers must not pass through a float.")
+    _pads(student, [([large, large[:3]], -1, "left")], "Whole numbers must not pass through a float.")
     seqs = [strided(large), strided(large)[2:]]
-    _pads(student, seqs, 0, "right")
+    _pads(student, [(seqs, 0, "right")])
     before = [s.clone() for s in seqs]
     _, after = student.fn("pad_ragged", return_args=True)(seqs, 0, "left")
     unchanged(after[0], before, "seqs[0] seqs[1]", "pad_ragged")
@@ -186,5 +192,7 @@ def kept_as_they_are(student: Student, rng: np.random.Generator) -> None:
 @hidden(PAD, weight=1)
 def refuses_other_sides(student: Student, rng: np.random.Generator) -> None:
     """A side that is neither "left" nor "right" is a ValueError, not one of the two."""
-    for side in ("center", "Left", ""):
-        raises("ValueError", partial(student.fn("pad_ragged"), _seqs(rng, [2, 3]), 0, side), f'pad_ragged with side="{side}"')
+    sides = ("center", "Left", "")
+    answers = student.each("pad_ragged", [Call(_seqs(rng, [2, 3]), 0, side) for side in sides])
+    for side in sides:
+        raises("ValueError", lambda: next(answers), f'pad_ragged with side="{side}"')

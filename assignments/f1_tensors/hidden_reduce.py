@@ -26,7 +26,7 @@ from autograder.grading.compare import (
     tensor,
     unchanged,
 )
-from autograder.sandbox.student import Student
+from autograder.sandbox.student import Call, Student
 
 MEAN, LSE, NEXT = "f1_tensors.masked_mean", "f1_tensors.logsumexp", "f1_tensors.next_token_logprobs"
 
@@ -49,15 +49,18 @@ def _mask(rng: np.random.Generator, b: int, t: int) -> Tensor:
 @hidden(MEAN, weight=3, core=True)
 def values_of_means(student: Student, rng: np.random.Generator) -> None:
     """The mean runs over the unmasked vectors of each sequence, and over nothing else."""
+    cases = []
     for case in range(9):
         b, t, d = sizes(rng, 3, 2, 9)
         if case >= 6:  # size 1 in turn
             b, t, d = (1 if i == case - 6 else size for i, size in enumerate((b, t, d)))
-        x, mask = normal(rng, b, t, d) + 1, _mask(rng, b, t)
+        cases.append((normal(rng, b, t, d) + 1, _mask(rng, b, t)))
+    x, mask = cases[-1]
+    found = student.each("masked_mean", [*(Call(*case) for case in cases), Call(x, torch.ones_like(mask))])
+    for x, mask in cases:
         slip = "By which number is each sum divided? True means: counts."
-        close(student.fn("masked_mean")(x, mask), _mean(x, mask), f"result for {shapes(x=x, mask=mask)}", rtol=1e-9, slip=slip)
-    whole = torch.ones(b, t, dtype=torch.bool)
-    close(student.fn("masked_mean")(x, whole), x.mean(1), "result for a mask without False", rtol=1e-9)
+        close(next(found), _mean(x, mask), f"result for {shapes(x=x, mask=mask)}", rtol=1e-9, slip=slip)
+    close(next(found), x.mean(1), "result for a mask without False", rtol=1e-9)
 
 
 @hidden(MEAN, weight=2)
@@ -98,11 +101,12 @@ def masked_is_invisible(student: Student, rng: np.random.Generator) -> None:
     x, mask = normal(rng, b, t, d), _mask(rng, b, t)
     expected, upstream = _mean(x, mask), normal(rng, b, d)
     share = (mask.double() / mask.sum(1, keepdim=True))[..., None] * upstream[:, None]
-    for junk in (math.inf, -math.inf, math.nan, 1e300):
-        dirty = x.masked_fill(~mask[..., None], junk).requires_grad_()
+    junks = (math.inf, -math.inf, math.nan, 1e300)
+    filled = [x.masked_fill(~mask[..., None], junk).requires_grad_() for junk in junks]
+    answers = student.each("masked_mean", [Call(dirty, mask) for dirty in filled])
+    for junk, dirty, out in zip(junks, filled, answers, strict=True):
         said = f"result for {shapes(x=x, mask=mask)}, masked entries all {junk}"
         slip = "0 times inf is nan: a product with the mask does not hide everything."
-        out = student.fn("masked_mean")(dirty, mask)
         close(out, expected, said, rtol=1e-9, slip=slip)
         close(gradients(out, {"x": dirty}, upstream, said)["x"], share, f"gradient, {said}", rtol=1e-9, slip=slip)
 
@@ -129,15 +133,16 @@ def layouts_of_means(student: Student, rng: np.random.Generator) -> None:
     """Strided inputs, large values, float32, sequences in another order; the inputs stay as they were."""
     b, t, d = sizes(rng, 3, 2, 9)
     x, mask = 1e4 * normal(rng, b, t, d), _mask(rng, b, t)
-    expected, f = _mean(x, mask), student.fn("masked_mean")
+    expected, order = _mean(x, mask), torch.from_numpy(rng.permutation(t))
     turned = x.permute(2, 0, 1).contiguous().permute(1, 2, 0), mask.T.contiguous().T
-    close(f(*turned), expected, "result for transposed inputs", rtol=1e-9)
-    close(f(strided(x), mask), expected, "result for strided x", rtol=1e-9)
+    inputs = (turned, (strided(x), mask), (x.float(), mask), (x[:, order], mask[:, order]))
+    found = student.each("masked_mean", [Call(*given) for given in inputs])
+    close(next(found), expected, "result for transposed inputs", rtol=1e-9)
+    close(next(found), expected, "result for strided x", rtol=1e-9)
     # Sums of under ten float32 terms.
-    close(f(x.float(), mask), expected, "result for float32 x", rtol=1e-5, dtype=torch.float32)
-    order = torch.from_numpy(rng.permutation(t))
+    close(next(found), expected, "result for float32 x", rtol=1e-5, dtype=torch.float32)
     slip = "The mean does not depend on the order."
-    close(f(x[:, order], mask[:, order]), expected, "result for positions in another order", rtol=1e-9, slip=slip)
+    close(next(found), expected, "result for positions in another order", rtol=1e-9, slip=slip)
     before = [x.clone(), mask.clone()]
     _, after = student.fn("masked_mean", return_args=True)(x, mask)
     unchanged(after, before, "x mask", "masked_mean")
@@ -151,31 +156,25 @@ def _lse(x: Tensor, dim: int, keepdim: bool = False) -> Tensor:
 @hidden(LSE, weight=3, core=True)
 def values_of_logsumexp(student: Student, rng: np.random.Generator) -> None:
     """log(sum(exp)) along every dimension, counted from the front and from the back."""
-    for n_dims in (1, 2, 3, 4):
-        x = normal(rng, *sizes(rng, n_dims, 2, 7))
-        for dim in range(-n_dims, n_dims):
-            slip = "Which dimension is reduced?"
-            said = f"logsumexp for {shapes(x=x)}, dim={dim}"
-            close(student.fn("logsumexp")(x, dim), _lse(x, dim), said, rtol=1e-9, slip=slip)
-    x = normal(rng, 3, 1, 2)
-    close(
-        student.fn("logsumexp")(x, 1),
-        x[:, 0],
-        "logsumexp along a dimension of size 1, which changes nothing but the shape,",
-        rtol=1e-9,
-    )
+    drawn = [normal(rng, *sizes(rng, n_dims, 2, 7)) for n_dims in (1, 2, 3, 4)]
+    cases = [(x, dim) for x in drawn for dim in range(-x.ndim, x.ndim)]
+    thin = normal(rng, 3, 1, 2)
+    found = student.each("logsumexp", [*(Call(x, dim) for x, dim in cases), Call(thin, 1)])
+    for x, dim in cases:
+        slip = "Which dimension is reduced?"
+        close(next(found), _lse(x, dim), f"logsumexp for {shapes(x=x)}, dim={dim}", rtol=1e-9, slip=slip)
+    said = "logsumexp along a dimension of size 1, which changes nothing but the shape,"
+    close(next(found), thin[:, 0], said, rtol=1e-9)
 
 
 @hidden(LSE, weight=1)
 def keepdim(student: Student, rng: np.random.Generator) -> None:
     """keepdim=True leaves a dimension of size 1 where the reduced one was; only that one is removed otherwise."""
-    x = normal(rng, *sizes(rng, 3, 2, 7))
-    for dim in (0, 1, 2, -1, -2, -3):
-        found = student.fn("logsumexp")(x, dim, keepdim=True)
+    x, dims = normal(rng, *sizes(rng, 3, 2, 7)), (0, 1, 2, -1, -2, -3)
+    for dim, found in zip(dims, student.each("logsumexp", [Call(x, dim, keepdim=True) for dim in dims]), strict=True):
         close(found, _lse(x, dim, True), f"logsumexp for {shapes(x=x)}, dim={dim}, keepdim=True", rtol=1e-9)
-    thin = normal(rng, 1, 3, 1)
-    for dim, keep in ((1, False), (0, False), (-1, False), (1, True)):
-        found = student.fn("logsumexp")(thin, dim, keep)
+    thin, ways = normal(rng, 1, 3, 1), ((1, False), (0, False), (-1, False), (1, True))
+    for (dim, keep), found in zip(ways, student.each("logsumexp", [Call(thin, *way) for way in ways]), strict=True):
         slip = "Only the reduced dimension goes, also when others have size 1."
         close(found, _lse(thin, dim, keep), f"logsumexp for {shapes(x=thin)}, dim={dim}, keepdim={keep}", rtol=1e-9, slip=slip)
 
@@ -188,17 +187,18 @@ def far_from_zero(student: Student, rng: np.random.Generator) -> None:
     shifts["rows near -10000, 0, 10000 side by side"] = torch.tensor([[-1e4, 0.0, 1e4][i % 3] for i in range(a)]).double()[:, None]
     for name, shift in shifts.items():
         x = normal(rng, a, n)
+        short = (x + shift).float()
+        answers = student.each("logsumexp", [Call(x + shift, 1), Call((x + shift).T, 0), Call(short, 1)])
         slip = "Does exp overflow, or do all exponentials of a slice become 0? What is subtracted, and from whom?"
         # exp and log of numbers near 1: 1e-11 of the shift is 1e-7, and rounding is 1e-12.
         expected = _lse(x, 1) + shift[:, 0]
-        close(student.fn("logsumexp")(x + shift, 1), expected, f"logsumexp, dim=1, entries {name},", rtol=1e-11, slip=slip)
+        close(next(answers), expected, f"logsumexp, dim=1, entries {name},", rtol=1e-11, slip=slip)
         low = expected - shift[:, 0]
-        found = finite(student.fn("logsumexp")((x + shift).T, 0), f"logsumexp, dim=0, entries {name},", (a,), torch.float64, slip)
+        found = finite(next(answers), f"logsumexp, dim=0, entries {name},", (a,), torch.float64, slip)
         # Compared after the shift is taken back, so that a slice near 0 is not judged by the size of its neighbours.
         close(found.detach() - shift[:, 0], low, f"logsumexp minus the shift, dim=0, entries {name},", rtol=0, atol=1e-9, slip=slip)
-        short = (x + shift).float()
-        again = student.fn("logsumexp")(short, 1)
-        close(again, torch.logsumexp(short.double(), 1), f"logsumexp of float32 entries {name},", rtol=1e-6, dtype=torch.float32)
+        right = torch.logsumexp(short.double(), 1)
+        close(next(answers), right, f"logsumexp of float32 entries {name},", rtol=1e-6, dtype=torch.float32)
     wide = 1e4 * normal(rng, a, n)
     wide[:, 0] = wide[:, 1:].amax(1)  # a tie
     again = student.fn("logsumexp")(wide, -1)
@@ -270,6 +270,7 @@ def _text(rng: np.random.Generator, b: int, t: int, v: int) -> tuple[Tensor, Ten
 @hidden(NEXT, weight=3, core=True)
 def values_of_logprobs(student: Student, rng: np.random.Generator) -> None:
     """Entry i is the log-probability of token i + 1 under the softmax of the logits at position i."""
+    cases = []
     for case in range(7):
         b, t, v = sizes(rng, 3, 2, 9)
         if case == 4:
@@ -278,10 +279,12 @@ def values_of_logprobs(student: Student, rng: np.random.Generator) -> None:
             b, t = 1, 2
         if case == 6:
             t = v = b = 4
-        logits, tokens = _text(rng, b, t, v)
+        cases.append(_text(rng, b, t, v))
+    found = student.each("next_token_logprobs", [Call(*case) for case in cases])
+    for logits, tokens in cases:
         slip = "The logits at position i speak of the token at i + 1. Over which axis do the probabilities sum to 1?"
         said = f"result for {shapes(logits=logits, tokens=tokens)}"
-        close(student.fn("next_token_logprobs")(logits, tokens), _next(logits, tokens), said, rtol=1e-9, slip=slip)
+        close(next(found), _next(logits, tokens), said, rtol=1e-9, slip=slip)
 
 
 @hidden(NEXT, weight=2)
@@ -289,18 +292,21 @@ def who_sees_what(student: Student, rng: np.random.Generator) -> None:
     """Changing the logits at position i moves entry i only; changing token j moves entry j - 1 only."""
     b, t, v = sizes(rng, 3, 3, 8)
     logits, tokens = _text(rng, b, t, v)
-    f = student.fn("next_token_logprobs")
-    base = close(f(logits, tokens), _next(logits, tokens), f"result for {shapes(logits=logits, tokens=tokens)}", rtol=1e-9).detach()
+    calls = [Call(logits, tokens)]
     for i in range(t):
-        probe = logits.clone()
+        probe, other = logits.clone(), tokens.clone()
         probe[0, i, tokens[0, (i + 1) % t]] += 7.0
-        moved = (finite(f(probe, tokens), "result for other logits", base.shape).detach() != base).nonzero().tolist()
+        other[0, i] = (other[0, i] + 1) % v
+        calls += [Call(probe, tokens), Call(logits, other)]
+    answers = student.each("next_token_logprobs", calls)
+    said = f"result for {shapes(logits=logits, tokens=tokens)}"
+    base = close(next(answers), _next(logits, tokens), said, rtol=1e-9).detach()
+    for i in range(t):
+        moved = (finite(next(answers), "result for other logits", base.shape).detach() != base).nonzero().tolist()
         said = f"the logits of sequence 0 at position {i} of 0 to {t - 1} were changed"
         expected = [[0, i]] if i < t - 1 else []
         assert moved == expected, f"{said}: the entries {moved[:5]} of the result moved, expected {expected}."
-        other = tokens.clone()
-        other[0, i] = (other[0, i] + 1) % v
-        moved = (finite(f(logits, other), "result for other tokens", base.shape).detach() != base).nonzero().tolist()
+        moved = (finite(next(answers), "result for other tokens", base.shape).detach() != base).nonzero().tolist()
         expected = [[0, i - 1]] if i else []
         said = f"token {i} of 0 to {t - 1} of sequence 0 was changed"
         assert moved == expected, f"{said}: the entries {moved[:5]} of the result moved, expected {expected}."
@@ -311,33 +317,36 @@ def far_apart(student: Student, rng: np.random.Generator) -> None:
     """Logits thousands apart, and all shifted by thousands: finite and exact."""
     b, t, v = sizes(rng, 3, 3, 8)
     logits, tokens = _text(rng, b, t, v)
-    for case, x in {"10,000 times larger": 1e4 * logits, "near 10,000": logits + 1e4, "near -10,000": logits - 1e4}.items():
+    cases = {"10,000 times larger": 1e4 * logits, "near 10,000": logits + 1e4, "near -10,000": logits - 1e4}
+    found = student.each("next_token_logprobs", [Call(x, tokens) for x in cases.values()])
+    for case, x in cases.items():
         expected = torch.stack(
             [x[:, i, :].gather(1, tokens[:, i + 1 :][:, :1])[:, 0] - x[:, i].logsumexp(1) for i in range(t - 1)], 1
         )
         slip = "A probability may be too small for a number; its logarithm is not."
         # The entries themselves are rounded at 1e4 x 2^-52 = 2e-12.
-        found = student.fn("next_token_logprobs")(x, tokens)
-        close(found, expected, f"result for logits {case}", rtol=1e-9, atol=1e-9, slip=slip)
+        close(next(found), expected, f"result for logits {case}", rtol=1e-9, atol=1e-9, slip=slip)
 
 
 @hidden(NEXT, weight=1)
 def edges_and_layouts(student: Student, rng: np.random.Generator) -> None:
     """One position, one word in the vocabulary, float32, strided inputs; the inputs stay as they were."""
-    f = student.fn("next_token_logprobs")
     b, t, v = sizes(rng, 3, 2, 8)
-    for shape in ((b, 1, v), (b, t, 1), (1, 2, 1), (1, 1, 1)):
-        logits, tokens = _text(rng, *shape)
-        zeros = torch.zeros(shape[0], shape[1] - 1, dtype=torch.float64) if 1 in shape[1:] else _next(logits, tokens)
+    edges = [_text(rng, *shape) for shape in ((b, 1, v), (b, t, 1), (1, 2, 1), (1, 1, 1))]
+    found = student.each("next_token_logprobs", [Call(*text) for text in edges])
+    for logits, tokens in edges:
+        zeros = torch.zeros(len(tokens), tokens.shape[1] - 1, dtype=torch.float64)
         slip = "The only word of a vocabulary has probability 1; a text of one token has nothing to predict."
-        close(f(logits, tokens), zeros, f"result for {shapes(logits=logits, tokens=tokens)}", rtol=0, atol=1e-12, slip=slip)
+        close(next(found), zeros, f"result for {shapes(logits=logits, tokens=tokens)}", rtol=0, atol=1e-12, slip=slip)
     logits, tokens = _text(rng, b, t, v)
     expected = _next(logits, tokens)
     turned = logits.permute(2, 0, 1).contiguous().permute(1, 2, 0), tokens.T.contiguous().T
-    close(f(*turned), expected, "result for transposed inputs", rtol=1e-9)
-    close(f(strided(logits), strided(tokens)), expected, "result for strided inputs", rtol=1e-9)
+    inputs = (turned, (strided(logits), strided(tokens)), (logits.float(), tokens))
+    found = student.each("next_token_logprobs", [Call(*given) for given in inputs])
+    close(next(found), expected, "result for transposed inputs", rtol=1e-9)
+    close(next(found), expected, "result for strided inputs", rtol=1e-9)
     # A logarithm and a sum of under ten float32 terms.
-    close(f(logits.float(), tokens), expected, "result for float32 logits", rtol=1e-5, dtype=torch.float32)
+    close(next(found), expected, "result for float32 logits", rtol=1e-5, dtype=torch.float32)
     before = [logits.clone(), tokens.clone()]
     _, after = student.fn("next_token_logprobs", return_args=True)(logits, tokens)
     unchanged(after, before, "logits tokens", "next_token_logprobs")
