@@ -68,6 +68,8 @@ HINTS = {
     "block": "With both sublayers zeroed the block is not the identity. Is the residual added before or after the norm?",
     "gpt": "Logits at position 2 change when token 5 changes.",
 }
+# What an answer is told that behaves like a mutant, in place of the check's hint.
+SLIPS = {"rope": "It rotates neighbouring pairs; the definition pairs each entry with the one half a head away."}
 OTHER_HINT = "The result differs from the definition at shape (2, 3, 4). Which axis do you reduce?"
 
 
@@ -228,6 +230,8 @@ def _verdict(exercise: Exercise, status: Status, share: float) -> Verdict:
     }
     shown = text.get(status, hint)
     checks = (CheckResult("matches_definition", status, 1.0, hint=shown), CheckResult("keeps_shapes", Status.PASS, 1.0))
+    if status is Status.FAIL and share:
+        shown = SLIPS.get(exercise.name, shown)
     return Verdict(exercise.id, status, round(exercise.points * share, 2), exercise.points, checks, shown)
 
 

@@ -28,7 +28,6 @@ from autograder.progress import State, audit, course_items, inviting, load_polic
 from autograder.progress.decisions import REVIEWED
 from autograder.progress.shortlist import SHORTLIST, SHORTLISTED, Candidate, largest
 from autograder.records import Ledger
-from autograder.service import background
 from autograder.service.desk import Desk
 from autograder.service.exchange import Refused
 from autograder.service.office import Office
@@ -162,13 +161,11 @@ def test_a_shortlist_is_of_what_was_seen(world: World, office: Office) -> None:
     assert "earlier evaluation" in Text(world.ask(f"flags/shortlist?date={day}", "organizer").body).text
 
 
-def test_a_week_later_a_recorded_chance_counts_again(
-    filled: cohort_world.World, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_week_later_a_recorded_chance_counts_again(filled: cohort_world.World, ledger: Ledger, tmp_path: Path) -> None:
     """Recording a survey is an evaluation at the survey's time: states that last follow from it, and it can be rebuilt."""
-    monkeypatch.setattr(background, "_CHEAP_S", math.inf)  # on a busy machine a page would show the survey of the week before
     now = [NOW]
     office = Office(Desk.of(filled.course, ledger, lambda: now[0], tmp_path))
+    office.desk.surveys.cheap_s = math.inf  # on a busy machine the survey of the week before would be shown
     office.evaluate(COHORT, "olga")
     now[0] += timedelta(days=7)
     office.evaluate(COHORT, "olga")

@@ -75,7 +75,7 @@ def test_an_exercise_is_called_what_its_numbers_say(fit: ItemFit | None, mark: o
 
 
 def test_an_exercise_shows_its_curve_its_tries_and_its_failures(survey: Survey, world: World) -> None:
-    """Every number that is drawn stands in a table, the failed check by name."""
+    """Every number that is drawn stands in a table, the failed check by name, and the mutant by what it was told."""
     shown = text(world, "teaching/exercises/t1_attention/rope")
     fit = next(f for f in survey.fits if f.exercise == "t1_attention.rope")
 
@@ -83,6 +83,7 @@ def test_an_exercise_shows_its_curve_its_tries_and_its_failures(survey: Survey, 
     for g in fit.groups:
         assert f"{g.score:.2f} {g.low:.2f} to {g.high:.2f} {g.expected:.2f}" in shown
     assert "matches_definition" in shown
+    assert f"What the answer was told Failed answers {cohort_world.SLIPS['rope']} 3 of 7 (42.9 %)" in shown
     assert world.ask("teaching/exercises/t1_attention/nope", "instructor").status == 404
     assert text(world, "teaching/exercises").count("t1_attention") == 10
 

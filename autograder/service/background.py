@@ -28,7 +28,7 @@ from autograder.survey import Survey, take
 
 PATIENCE_S = 2.0
 # What costs less is taken at every change; after anything else there is a pause of so many times its cost.
-_CHEAP_S, _PAUSES = 2.0, 10.0
+CHEAP_S, _PAUSES = 2.0, 10.0
 _RETRY, _STALE = timedelta(seconds=60), timedelta(hours=6)
 
 _log = logging.getLogger(__name__)
@@ -102,6 +102,7 @@ class Surveys:
     clock: Callable[[], datetime]
     take: Take
     patience_s: float = PATIENCE_S
+    cheap_s: float = CHEAP_S  # what costs no more is waited for
     _known: dict[str, _Cohort] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "survey"))
@@ -118,7 +119,7 @@ class Surveys:
             if known.running is None and not self._is_fresh(known.newest):
                 self._begin(cohort, known)
             running, newest = known.running, known.newest
-        if running is not None and (newest is None or newest.cost_s <= _CHEAP_S):
+        if running is not None and (newest is None or newest.cost_s <= self.cheap_s):
             self._await(cohort, running)
         with self._lock:
             if known.newest is None:
@@ -164,7 +165,7 @@ class Surveys:
             known.newest = found = done.result()
             # A survey of ten thousand is a million objects that live long: no collection should walk through them.
             gc.freeze()
-            known.not_before = found.at + timedelta(seconds=_PAUSES * found.cost_s) if found.cost_s > _CHEAP_S else None
+            known.not_before = found.at + timedelta(seconds=_PAUSES * found.cost_s) if found.cost_s > self.cheap_s else None
 
     def _await(self, cohort: str, running: Future[Survey]) -> None:
         try:
