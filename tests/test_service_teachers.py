@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from autograder.grading.verdict import Status
+from autograder.pages import wording
 from autograder.pages.teachers import health, items
 from autograder.pages.teachers.regrades import N_SHOWN as N_CHANGES
 from autograder.pages.teachers.roster import N_SHOWN
@@ -259,8 +260,8 @@ def test_a_regrade_is_shown_before_and_after(world: World, desk: Desk, term: coh
     changed = [e for e, v in before.items() if v.points != v.max_points]
     assert len(found.changes) == len(changed) > 2
     for e in changed:
-        assert f"priya {e} {before[e].status}, {before[e].points:g}" in shown
-    assert "priya: none → watch" in shown
+        assert f"priya {e} {wording.VERDICTS[before[e].status].word}, {before[e].points:g}" in shown
+    assert "priya: no flag → watch" in shown
     assert "as of now" in shown
     assert "bootcamp regrade f1_tensors --commit --rule true" in shown
     ledger.receive(Attempt.of(attempt.pseudonym, "f1_tensors", "e" * 64, NOW))
@@ -284,7 +285,7 @@ def test_a_large_regrade_shows_the_first_changes_and_says_how_many_there_are(wor
     shown = text(world, "teaching/regrades")
     previews.forget(desk.previews, "f1_tensors")
 
-    assert shown.count("none → watch") == shown.count("f1_tensors.bilinear fail, 0") == N_CHANGES
+    assert shown.count("no flag → watch") == shown.count("f1_tensors.bilinear not yet, 0 passed, 100") == N_CHANGES
     assert "and 7 more changes" in shown
     assert "f1_tensors.bilinear 207 207 0 +20,700" in shown
     assert "and 7 more" in shown.split("The tracker")[1]

@@ -67,7 +67,7 @@ VERDICTS: Mapping[Status, Mark] = MappingProxyType(
 PARTLY = Mark("partly", "half", "part", "Some hidden checks accepted the answer, and it earned that part of the points.")
 
 NOT_HANDED_IN = Mark("not handed in", "ring", "mute", "Nothing has arrived yet.")
-WAITING = Mark("waiting to be graded", "clock", "part", "It has arrived and is kept. Grading takes seconds, sometimes minutes.")
+WAITING = Mark("waiting to be graded", "clock", "part", "Grading takes seconds, sometimes minutes.")
 RUNNING = Mark("being graded", "clock", "part", "A grader works on it right now.")
 RETRIED = Mark(
     "delayed: our fault",

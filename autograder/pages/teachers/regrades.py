@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+from autograder.grading.verdict import Status
 from autograder.numerals import gain
 from autograder.pages import wording
 from autograder.pages.catalog import Catalog
+from autograder.pages.estimates import STATES
 from autograder.pages.figure import Table
 from autograder.pages.models import Snapshot
 from autograder.pages.wording import Mark, Moment, counted, whole
+from autograder.progress import State
 from autograder.records import Event
 from autograder.records.regrading import REFUSED, UNDONE, Change
 from autograder.regrades.orders import Order
@@ -124,7 +127,10 @@ def preview_view(catalog: Catalog, p: Preview, names: Mapping[str, str], is_fres
 
 def _flips(p: Preview, names: Mapping[str, str]) -> tuple[str, ...]:
     n_more = len(p.flips) - N_SHOWN
-    said = [f"{names.get(f.pseudonym, f.pseudonym)}: {f.before} → {f.after}" for f in p.flips[:N_SHOWN]]
+    said = [
+        f"{names.get(f.pseudonym, f.pseudonym)}: {STATES[State(f.before)].word} → {STATES[State(f.after)].word}"
+        for f in p.flips[:N_SHOWN]
+    ]
     return (*said, *([f"and {whole(n_more)} more"] if n_more > 0 else []))
 
 
@@ -175,6 +181,10 @@ def _by_exercise(changes: Sequence[Change]) -> Iterable[tuple[str, ...]]:
 
 
 def _change(c: Change, names: Mapping[str, str]) -> tuple[str, ...]:
-    before = f"{c.status_before or wording.NOTHING}, {wording.number(c.points_before)}"
-    after = f"{c.status_after}, {wording.number(c.points_after)}"
+    before, after = _result(c.status_before, c.points_before), _result(c.status_after, c.points_after)
     return names.get(c.pseudonym, c.pseudonym), c.exercise, before, after, gain(c.gain)
+
+
+def _result(status: str, points: float | None) -> str:
+    """Return a verdict in the words that its student reads; "" is none."""
+    return f"{wording.VERDICTS[Status(status)].word if status else wording.NOTHING}, {wording.number(points)}"
