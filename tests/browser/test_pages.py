@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,8 @@ pytest.importorskip("playwright.sync_api", reason="the browser tests need playwr
 
 from playwright.sync_api import expect
 
+from autograder.service.background import NotYetError, Surveys
+from autograder.survey import Survey
 from tests.browser.axe import findings, pages
 from tests.browser.furnished import furnished
 from tests.browser.looking import DESKTOP, PHONE, Looking
@@ -77,6 +80,24 @@ def test_axe_would_find_a_slip(place: tuple[Looking, dict[str, str]]) -> None:
     page.evaluate("document.getElementById('pale').style.color = '#ddd'")
 
     assert {text.split(" ")[0] for text in findings(page)} == {"image-alt", "color-contrast"}
+    page.close()
+
+
+def test_a_page_that_was_being_computed_fills(place: tuple[Looking, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By itself and whole: its content, its title, and in the footer which state of the records it is."""
+    at, _ = place
+
+    def not_yet(self: Surveys, cohort: str) -> Survey:
+        raise NotYetError(False)
+
+    page = at.page("organizer")
+    with monkeypatch.context() as patch:
+        patch.setattr(Surveys, "newest", not_yet)
+        page.goto(at.address("overview"))
+        expect(page.get_by_role("status")).to_contain_text("Being computed")
+    expect(page.get_by_role("heading", name="Cohort 2026")).to_be_visible()
+    expect(page.locator("footer")).to_contain_text("Records as of event")
+    expect(page).to_have_title(re.compile("^Overview"))
     page.close()
 
 
