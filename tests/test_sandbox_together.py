@@ -207,6 +207,8 @@ def test_neither_end_waits_for_the_other_to_read(student):
     n = 3 * AT_ONCE_BYTES
     assert all(y.numel() == n for y in student.each("large", [Call(n)] * 40))
     assert [int(y) for y in student.each("total", [Call(torch.ones(n, dtype=torch.uint8))] * 5)] == [n] * 5
+    x = torch.ones(n)
+    assert all(torch.equal(y, x) for y in student.each("square", [Call(x)] * 6))
     assert list(student.each("half", [Call(2 * i) for i in range(3000)])) == list(range(3000))
 
 
