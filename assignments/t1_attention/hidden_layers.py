@@ -63,12 +63,12 @@ def _by_head(state: dict[str, Tensor], x: Tensor, h: int, g: int) -> Tensor:
     return torch.stack(rows, 1)
 
 
-def _equals_by_head(student: Student, rng: np.random.Generator, sizes: Sequence[tuple[int, ...]], slip: str) -> None:
+def _equals_by_head(student: Student, rng: np.random.Generator, cases: Sequence[tuple[int, ...]], slip: str) -> None:
     """Compare modules of other sizes: query heads, key/value heads, size of a head, batch, tokens."""
-    made = [_heads(rng, student, h, None if g == h else g, d_head) for h, g, d_head, _, _ in sizes]
-    xs = [normal(rng, b, t, h * d_head, dtype=F32) / math.sqrt(h * d_head) for h, _, d_head, b, t in sizes]
+    made = [_heads(rng, student, h, None if g == h else g, d_head) for h, g, d_head, _, _ in cases]
+    xs = [normal(rng, b, t, h * d_head, dtype=F32) / math.sqrt(h * d_head) for h, _, d_head, b, t in cases]
     answers = evaluate_together(student, [m for m, _, _ in made], xs)
-    for (h, g, *_), (_, state, case), x in zip(sizes, made, xs, strict=True):
+    for (h, g, *_), (_, state, case), x in zip(cases, made, xs, strict=True):
         expected = _by_head(state, x, h, g)
         close(next(answers), expected, f"{case} on x {tuple(x.shape)}", rtol=1e-5, dtype=F32, slip=slip)
 

@@ -60,14 +60,10 @@ class RemoteStudent:
         return made if isinstance(made, RemoteObject) else self._link.refuse("a value in place of an object")
 
     def make_soon(self, name: str, *args: Any, **kwargs: Any) -> RemoteObject:
-        made, request = self._ordered(RemoteObject, name, args, kwargs)
-        self._due.append((weakref.ref(made), request))
-        return made
+        return self._soon(RemoteObject, name, args, kwargs)
 
     def module_soon(self, name: str, *args: Any, **kwargs: Any) -> RemoteModule:
-        made, request = self._ordered(RemoteModule, name, args, kwargs)
-        self._due.append((weakref.ref(made), request))
-        return made
+        return self._soon(RemoteModule, name, args, kwargs)
 
     def iter(self, name: str, *args: Any, **kwargs: Any) -> Iterator[Any]:
         made = self._call(name, args, kwargs, "iter")
@@ -133,6 +129,11 @@ class RemoteStudent:
         elif not known.kind:
             known.kind, known.type_name = kind, type_name  # it was only ordered until now
         return known
+
+    def _soon(self, proxy: type[Proxy], name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Proxy:
+        made, request = self._ordered(proxy, name, args, kwargs)
+        self._due.append((weakref.ref(made), request))
+        return made
 
     def _ordered(self, proxy: type[Proxy], name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Proxy, dict[str, Any]]:
         """Return a proxy of what is not there yet, and the fields of the request that makes it."""
