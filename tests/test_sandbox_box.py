@@ -291,6 +291,32 @@ def test_a_lost_zygote_is_started_again():
             assert box.student.fn("good")(torch.ones(1)) == 2
 
 
+def test_a_new_zygote_may_be_lost_too(monkeypatch):
+    """Who kills one may kill the next at once: the job is opened by the one after that, and beyond it given up."""
+    with Slot.start() as slot:
+        warden, n_lost = slot.opener, 0
+        restart = warden._restart
+
+        def restart_and_lose():
+            nonlocal n_lost
+            restart()
+            if n_lost:
+                n_lost -= 1
+                warden.server.process.kill()
+                warden.server.process.wait()
+
+        monkeypatch.setattr(warden, "_restart", restart_and_lose)
+        for n_lost in (1, 2):
+            warden.server.process.kill()
+            warden.server.process.wait()
+            if n_lost == 1:
+                with slot.open_box(CELLS) as box:
+                    assert box.student.fn("good")(torch.ones(1)) == 2
+            else:
+                with pytest.raises(InfraError, match="was lost"):
+                    slot.open_box(CELLS)
+
+
 def test_closing_a_slot_ends_everything_below_it():
     """Neither the zygote nor an open box outlives its slot."""
     slot = Slot.start()

@@ -25,6 +25,7 @@ from autograder.sandbox.jail.spec import BORN, JobSpec
 from autograder.sandbox.jailed_process import JailedProcess
 from autograder.sandbox.job import Job, Limits, Meter
 
+_NEW_SERVERS = 2  # are started for one job, before it is given up
 _BORN_WAIT_S = 30.0
 _MESSAGE_BYTES = 1 << 12
 _UCRED = struct.Struct("=iII")  # pid, uid, gid
@@ -76,14 +77,15 @@ class Warden:
     def open(self, limits: Limits, topic: str = "", core: int | None = None) -> Job:
         """Open a job, on one core if that is said.
 
-        Raises: InfraError when that failed, twice, the second time from a new server.
+        Raises: InfraError when that failed, the last times from new servers: one of those may be lost, too.
         """
         with self._mutex:
-            try:
-                return self._open(limits, topic, core)
-            except InfraError:
-                self._restart()
-                return self._open(limits, topic, core)
+            for _ in range(_NEW_SERVERS):
+                try:
+                    return self._open(limits, topic, core)
+                except InfraError:
+                    self._restart()
+            return self._open(limits, topic, core)
 
     def close(self) -> None:
         """End the zygote with every job that is still open."""
